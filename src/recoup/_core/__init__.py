@@ -1,0 +1,1 @@
+"""What every strategy shares. Nothing here is public; the front door is `recoup`."""

@@ -1,0 +1,212 @@
+"""What counts as a failure: exception types, lists of them, predicates, and conditions joined by `&`, `|`, `~`.
+
+Two questions are asked of a condition:
+
+* `plain`: does it match this error?
+* `names`: does it name this error, which is one of our own refusals? A refusal (an open circuit, a full bulkhead)
+  says nothing about the dependency, so `on=Exception` or a predicate does not mean it: only one of our own classes
+  does (rule G13).
+
+In an exception group the whole condition is asked for each leaf (rule G4).
+"""
+
+from __future__ import annotations
+
+from inspect import isawaitable, iscoroutine
+
+from recoup._core import checks
+from recoup.errors import RecoveryError, is_refusal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
+
+    from recoup.typing import ConditionSpec
+
+__all__ = ["Condition", "compiled", "every", "leaves", "plainly", "some", "when"]
+
+
+class Condition:
+    """A test of errors that can be joined with others: `when(A) | when(B)`, `when(A) & ~when(B)`.
+
+    Make one with `when`. Conditions are immutable and safe to share between threads and event loops.
+    """
+
+    __slots__ = ("names", "plain", "text")
+
+    def __init__(
+        self, plain: Callable[[BaseException], bool], names: Callable[[BaseException], bool], text: str
+    ) -> None:
+        self.plain = plain
+        self.names = names
+        self.text = text
+
+    def __call__(self, error: BaseException) -> bool:
+        """Tell whether one error, not looked into if it is a group, matches."""
+        return self.plain(error)
+
+    def __and__(self, other: object) -> Condition:
+        if not isinstance(other, Condition):
+            return NotImplemented
+        return Condition(
+            lambda error: self.plain(error) and other.plain(error),
+            lambda error: (self.names(error) and other.plain(error)) or (other.names(error) and self.plain(error)),
+            f"({self.text} & {other.text})",
+        )
+
+    def __or__(self, other: object) -> Condition:
+        if not isinstance(other, Condition):
+            return NotImplemented
+        return Condition(
+            lambda error: self.plain(error) or other.plain(error),
+            lambda error: self.names(error) or other.names(error),
+            f"({self.text} | {other.text})",
+        )
+
+    def __invert__(self) -> Condition:
+        return Condition(lambda error: not self.plain(error), lambda _: False, f"~{self.text}")
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def when(*specs: ConditionSpec) -> Condition:
+    """Make a condition of exception types and predicates; it matches if any of them does.
+
+    Args:
+        specs: Exception types, lists or tuples of them, predicates (`error -> bool`, synchronous), or conditions.
+
+    Returns:
+        A condition that can be joined with `&`, `|` and `~` and given wherever recoup takes a condition (`on=`,
+        `abort_on=`, `skip_on=` ...).
+
+    Raises:
+        TypeError: If a spec is none of these, or a predicate is asynchronous.
+        ValueError: If a type is control flow (not an `Exception`), or nothing is given.
+
+    >>> busy = when(ConnectionError, TimeoutError) & ~when(ConnectionRefusedError)
+    >>> busy(ConnectionResetError()), busy(ConnectionRefusedError())
+    (True, False)
+    """
+    if not specs:
+        raise ValueError("when() must be given at least one exception type, predicate or condition")
+    joined = _one("when()", specs[0])
+    for spec in specs[1:]:
+        joined = joined | _one("when()", spec)
+    return joined
+
+
+def compiled(argument: str, spec: Any) -> Condition:
+    """Make a condition of what the user gave for an argument; the messages name the argument."""
+    return _one(argument, spec)
+
+
+def _one(argument: str, spec: Any) -> Condition:
+    if isinstance(spec, Condition):
+        return spec
+    if isinstance(spec, (list, tuple, set, frozenset)):
+        if any(not isinstance(each, type) for each in spec):
+            return _listed(argument, list(spec))
+        return _types(argument, spec)
+    if isinstance(spec, type):
+        return _types(argument, spec)
+    if callable(spec):
+        return _predicate(argument, spec)
+    raise TypeError(
+        f"{argument} must be an exception type, a list of them, a predicate or a condition, not {checks.shown(spec)}"
+    )
+
+
+def _listed(argument: str, specs: list[Any]) -> Condition:
+    """Join a list in which types and conditions are mixed; a bare predicate in a list is a mistake more often."""
+    joined: Condition | None = None
+    for spec in specs:
+        if not isinstance(spec, (type, Condition)):
+            raise TypeError(f"{argument} must list exception types, not {checks.shown(spec)}")
+        each = _one(argument, spec)
+        joined = each if joined is None else joined | each
+    assert joined is not None  # noqa: S101 - the caller saw a member that is not a type
+    return joined
+
+
+def _types(argument: str, spec: Any) -> Condition:
+    types = checks.exceptions(argument, spec)
+    ours = tuple(each for each in types if issubclass(each, RecoveryError))
+    text = types[0].__name__ if len(types) == 1 else "(" + ", ".join(each.__name__ for each in types) + ")"
+    return Condition(lambda error: isinstance(error, types), lambda error: isinstance(error, ours), text)
+
+
+def _predicate(argument: str, spec: Callable[[Any], object]) -> Condition:
+    if checks.awaitable_callback(spec):
+        raise TypeError(
+            f"{argument} must be a plain function, not the coroutine function {checks.shown(spec)}: decisions are made "
+            "without waiting; look the answer up before, or put it on the exception"
+        )
+
+    def plain(error: BaseException) -> bool:
+        verdict = spec(error)
+        if verdict is True or verdict is False:
+            return verdict
+        return bool(plainly(argument, verdict))
+
+    return Condition(plain, lambda _: False, getattr(spec, "__qualname__", type(spec).__qualname__))
+
+
+def plainly(argument: str, verdict: object) -> object:
+    """Pass on what a predicate returned; refuse an awaitable, whose truth would always be yes."""
+    if isawaitable(verdict):
+        if iscoroutine(verdict):
+            verdict.close()
+        raise TypeError(f"{argument} returned an awaitable: it must be a plain function that returns True or False")
+    return verdict
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """Give the errors inside an exception group, however deep; a plain error is its own only leaf."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from leaves(inner)
+    else:
+        yield error
+
+
+def _matcher(condition: Condition, *, refusals: bool) -> Callable[[BaseException], bool]:
+    if refusals:
+        return condition.plain
+
+    def matches(error: BaseException) -> bool:
+        return condition.names(error) if is_refusal(error) else condition.plain(error)
+
+    return matches
+
+
+def every(argument: str, spec: Any, default: Any = Exception, *, refusals: bool = False) -> Callable[[Any], bool]:
+    """Compile a condition that a group meets if all its leaves do.
+
+    Args:
+        argument: Name of the argument, for messages.
+        spec: What the user gave; `None` means `default`.
+        default: A type, list, predicate or condition.
+        refusals: Whether our own refusals match like any error; by default only when their class is named.
+    """
+    matches = _matcher(compiled(argument, default if spec is None else spec), refusals=refusals)
+
+    def all_match(error: BaseException) -> bool:
+        if isinstance(error, BaseExceptionGroup):
+            return all(matches(leaf) for leaf in leaves(error))
+        return matches(error)
+
+    return all_match
+
+
+def some(argument: str, spec: Any, default: Any = (), *, refusals: bool = False) -> Callable[[Any], bool]:
+    """Compile a condition that a group meets if any of its leaves does; arguments as for `every`."""
+    matches = _matcher(compiled(argument, default if spec is None else spec), refusals=refusals)
+
+    def any_matches(error: BaseException) -> bool:
+        if isinstance(error, BaseExceptionGroup):
+            return any(matches(leaf) for leaf in leaves(error))
+        return matches(error)
+
+    return any_matches

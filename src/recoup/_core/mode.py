@@ -1,0 +1,72 @@
+"""The switch that turns recovery off, or makes it instant, for tests (rule G16).
+
+It is scoped to the current context: other threads and tasks do not see it, scopes nest and restore, and a background
+task that outlives the scope which set it goes back to normal. `recoup.testing` is the public door.
+
+Strategies ask on their slow paths only: `if mode.active and mode.off():`.
+"""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from threading import Lock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Literal
+
+__all__ = ["Scope", "active", "instant", "off"]
+
+active = 0
+"""How many scopes are open anywhere in the process: 0 nearly always, so that the question costs nothing."""
+
+_lock = Lock()
+_scope: ContextVar[Scope | None] = ContextVar("recoup_mode", default=None)
+
+
+class Scope:
+    """One `with` block in which recovery is off or instant. A scope is entered once."""
+
+    __slots__ = ("_kind", "_open", "_outer")
+
+    def __init__(self, kind: Literal["off", "instant", "on"]) -> None:
+        self._kind = kind
+        self._open = False
+        self._outer: Scope | None = None
+
+    def __enter__(self) -> None:
+        global active  # noqa: PLW0603 - the one process-wide hint
+        if self._open:
+            raise RuntimeError("this scope is open already: make a new one for each with block")
+        self._outer = _scope.get()
+        self._open = True
+        with _lock:
+            active += 1
+        _scope.set(self)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        global active  # noqa: PLW0603 - the one process-wide hint
+        self._open = False
+        with _lock:
+            active -= 1
+        _scope.set(self._outer)
+
+
+def _current() -> str:
+    scope = _scope.get()
+    while scope is not None and not scope._open:  # noqa: SLF001 - one class, one file
+        scope = scope._outer  # noqa: SLF001
+    return "on" if scope is None else scope._kind  # noqa: SLF001
+
+
+def off() -> bool:
+    """Tell whether recovery is switched off in this context."""
+    return _current() == "off"
+
+
+def instant() -> bool:
+    """Tell whether waits are skipped in this context."""
+    return _current() == "instant"

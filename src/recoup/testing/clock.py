@@ -1,0 +1,191 @@
+"""A clock that moves only when it is told to, or when somebody sleeps.
+
+It stands in for the three functions of the seam (`recoup._core.clock`) that tell the time or let it pass. The time is kept
+in whole nanoseconds, so that ten sleeps of 0.1 s are exactly one second and an event loop on top never misses a timer by the
+last bit of a float.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from recoup._core import clock as seam
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Any, Self
+
+__all__ = ["VirtualClock", "active_clock"]
+
+_REPLACED = ("monotonic", "wall", "sleep", "sleep_async")
+_NANO = 1_000_000_000
+
+_active: list[VirtualClock] = []  # innermost last
+
+
+def active_clock() -> VirtualClock | None:
+    """Tell which virtual clock recoup reads at the moment; None means the real one."""
+    return _active[-1] if _active else None
+
+
+def _nanos(argument: str, seconds: float) -> int:
+    if not math.isfinite(seconds):
+        msg = f"{argument} must be a finite number of seconds, not {seconds!r}"
+        raise ValueError(msg)
+    return round(seconds * _NANO)
+
+
+class VirtualClock:
+    """Replace recoup's clock by one that costs no time.
+
+    While the clock is active (`with VirtualClock() as clock:`) everything recoup does in this process reads it: a retry that waits
+    a minute returns at once, and `clock.sleeps` says how long it would have waited. Only recoup is affected: `time.sleep` of your own
+    code still sleeps. asyncio timers cost no time either on a `VirtualEventLoop`; on any other event loop recoup's own
+    pauses are virtual and the loop's timers are real.
+
+    Safe to use from several threads. Threads that sleep at the same time add up: the clock cannot know that they overlap.
+
+    Args:
+        start: What `monotonic()` tells first, in seconds; default 1000.
+        wall: What `wall()` tells first, in seconds since 1970; default 2023-11-14 22:13:20 UTC.
+
+    Example:
+        >>> from recoup.testing import VirtualClock
+        >>> with VirtualClock() as clock:
+        ...     began = clock.monotonic()
+        ...     clock.sleep(60)
+        ...     clock.advance(0.5)
+        ...     clock.monotonic() - began, clock.sleeps
+        (60.5, [60])
+    """
+
+    def __init__(self, start: float = 1000.0, wall: float = 1_700_000_000.0) -> None:
+        self._lock = threading.Lock()
+        self._now = _nanos("start", start)
+        self._wall_ahead = _nanos("wall", wall) - self._now
+        self._sleeps: list[float] = []
+        self._replaced: list[Any] = []
+        self._source: Callable[[], float] | None = None
+
+    def __repr__(self) -> str:
+        return f"<VirtualClock at {self.monotonic()} s, {len(self._sleeps)} sleeps>"
+
+    @property
+    def sleeps(self) -> list[float]:
+        """Give a copy of every pause of recoup so far, sync or async, in seconds, in order; pauses of zero are left out."""
+        with self._lock:
+            return list(self._sleeps)
+
+    def monotonic(self) -> float:
+        """Tell the virtual time in seconds."""
+        return self._now / _NANO
+
+    def wall(self) -> float:
+        """Tell the virtual time of day in seconds since 1970."""
+        return (self._now + self._wall_ahead) / _NANO
+
+    def sleep(self, seconds: float) -> None:
+        """Let `seconds` (0 or more) pass at once, and remember them.
+
+        Raises:
+            ValueError: If `seconds` is negative, infinite or not a number.
+        """
+        self._remember(seconds)
+        self.advance(seconds)
+
+    async def sleep_async(self, seconds: float) -> None:
+        """Sleep `seconds` (0 or more) in the running loop and remember them; virtual on any loop.
+
+        Raises:
+            ValueError: If `seconds` is negative, infinite or not a number.
+        """
+        self._remember(seconds)
+        if self._drives_running_loop():
+            await _REAL_SLEEP_ASYNC(seconds)
+            return
+        self.advance(seconds)
+        await _REAL_SLEEP_ASYNC(0)
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock forwards by `seconds` (0 or more); timers that are due fire when their loop runs next.
+
+        Raises:
+            ValueError: If `seconds` is negative, infinite or not a number.
+        """
+        self._move(_not_negative("advance", seconds))
+
+    def rewind(self, seconds: float) -> None:
+        """Move the clock backwards by `seconds` (0 or more), as a broken machine would.
+
+        Raises:
+            ValueError: If `seconds` is negative, infinite or not a number.
+        """
+        self._move(-_not_negative("rewind", seconds))
+
+    def jump_wall(self, seconds: float) -> None:
+        """Set the time of day forwards, or backwards if negative; the monotonic clock does not notice.
+
+        Raises:
+            ValueError: If `seconds` is infinite or not a number.
+        """
+        with self._lock:
+            self._wall_ahead += _nanos("jump_wall", seconds)
+
+    def reach(self, moment: float) -> None:
+        """Move forwards to `moment` (as told by `monotonic`); do nothing if it has passed already.
+
+        Raises:
+            ValueError: If `moment` is infinite or not a number.
+        """
+        target = _nanos("reach", moment)
+        with self._lock:
+            self._now = max(self._now, target)
+
+    def __enter__(self) -> Self:
+        if self in _active:
+            msg = "this VirtualClock is active already; make another one for an inner scope"
+            raise RuntimeError(msg)
+        self._replaced = [getattr(seam, name) for name in _REPLACED]
+        for name in _REPLACED:
+            setattr(seam, name, getattr(self, name))
+        _active.append(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _active.remove(self)
+        for name, function in zip(_REPLACED, self._replaced, strict=True):
+            setattr(seam, name, function)
+        self._replaced = []
+
+    def _move(self, nanos: int) -> None:
+        with self._lock:
+            self._now += nanos
+
+    def _remember(self, seconds: float) -> None:
+        _not_negative("sleep", seconds)
+        if seconds > 0:
+            with self._lock:
+                self._sleeps.append(seconds)
+
+    def _drives_running_loop(self) -> bool:
+        if seam.in_trio():
+            return False
+        return getattr(asyncio.get_running_loop(), "clock", None) is self
+
+
+_REAL_SLEEP_ASYNC = seam.sleep_async
+
+
+def _not_negative(argument: str, seconds: float) -> int:
+    nanos = _nanos(argument, seconds)
+    if nanos < 0:
+        msg = f"{argument} must be 0 s or more, not {seconds!r}"
+        raise ValueError(msg)
+    return nanos

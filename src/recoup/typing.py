@@ -1,0 +1,31 @@
+"""Public aliases and protocols, for annotations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from recoup._core.conditions import Condition
+    from recoup.events import Event
+
+__all__ = ["Callback", "ConditionSpec", "Decorated", "Listener", "Predicate", "Seconds"]
+
+Seconds: TypeAlias = float | timedelta
+"""A duration: seconds as int or float, or a timedelta."""
+
+Predicate: TypeAlias = Callable[[Any], bool]
+"""A plain function that looks at an error (or a result) and answers yes or no."""
+
+ConditionSpec: TypeAlias = "type[BaseException] | Sequence[type[BaseException] | Condition] | Predicate | Condition"
+"""What can be given wherever recoup asks which errors count."""
+
+Callback: TypeAlias = Callable[..., object]
+"""A callback: a plain function, or (round async functions only) an async one."""
+
+Listener: TypeAlias = "Callable[[Event], object]"
+"""A plain function that is told every event."""
+
+Decorated = TypeVar("Decorated", bound="Callable[..., Any] | classmethod[Any, ..., Any] | staticmethod[..., Any]")
+"""What goes into a recoup decorator and comes out again with the same type."""
