@@ -74,7 +74,8 @@ class _JumpingSelector(selectors.BaseSelector):
 
     def _alone(self) -> bool:
         # The loop's own wake-up pipe is always registered; anything more is a socket, a pipe or a child process.
-        return len(self._real.get_map()) <= 1 and threading.active_count() <= 1
+        watching = len(self._real.get_map()) > 1 or bool(getattr(self._loop, "_signal_handlers", None))
+        return not watching and threading.active_count() <= 1
 
 
 class VirtualEventLoop(asyncio.SelectorEventLoop):

@@ -1,0 +1,159 @@
+"""What the virtual event loop promises."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from recoup.testing import VirtualClock, VirtualEventLoop, loop, run
+
+
+async def test_timers_cost_nothing_and_agree_with_the_clock(clock: VirtualClock) -> None:
+    """`asyncio.sleep`, `call_later` and `asyncio.timeout` follow the virtual clock, in the right order."""
+    real, began, seen = time.monotonic(), clock.monotonic(), list[str]()
+    running = asyncio.get_running_loop()
+    assert running.time() == clock.monotonic()
+    running.call_later(2, seen.append, "two")
+    running.call_later(1, seen.append, "one")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(3600):
+            await asyncio.Event().wait()
+    assert clock.monotonic() - began == 3600
+    await asyncio.sleep(86400 * 3)
+    assert clock.monotonic() - began == 3600 + 86400 * 3
+    assert seen == ["one", "two"]
+    assert time.monotonic() - real < 5
+
+
+async def test_parallel_sleeps_overlap(clock: VirtualClock) -> None:
+    """A hundred tasks that sleep a second take a second together."""
+    began = clock.monotonic()
+    await asyncio.gather(*(asyncio.sleep(1) for _ in range(100)))
+    assert clock.monotonic() - began == 1
+
+
+async def test_advance_fires_due_timers(clock: VirtualClock) -> None:
+    """Moving the clock by hand makes timers due."""
+    seen: list[float] = []
+    asyncio.get_running_loop().call_later(10, lambda: seen.append(clock.monotonic()))
+    clock.advance(25)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert seen == [1025]
+
+
+async def test_threads_wake_the_loop_that_has_no_timer(clock: VirtualClock) -> None:
+    """With nothing scheduled the loop really blocks until a thread calls."""
+    began = clock.monotonic()
+    assert await asyncio.to_thread(lambda: time.sleep(0.05) or "from the thread") == "from the thread"
+    assert clock.monotonic() == began
+
+
+async def test_a_thread_that_is_done_beats_a_distant_timer(clock: VirtualClock) -> None:
+    """Work in a thread that ends at once is not overtaken by a timer far away."""
+    began = clock.monotonic()
+    for number in range(50):
+        async with asyncio.timeout(3600):
+            assert await asyncio.to_thread(lambda number=number: number) == number
+    assert clock.monotonic() == began
+
+
+async def test_a_thread_that_hangs_does_not_hold_the_clock(clock: VirtualClock) -> None:
+    """A timer still fires while a thread works on for longer than the grace."""
+    began, stop = clock.monotonic(), threading.Event()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(60):
+            await asyncio.to_thread(stop.wait, 30)
+    stop.set()
+    assert clock.monotonic() - began == 60
+
+
+async def test_io_comes_before_timers(clock: VirtualClock) -> None:
+    """Bytes that are there are read before the clock moves."""
+    began = clock.monotonic()
+    left, right = socket.socketpair()
+    with left, right:
+        left.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        right.send(b"here")
+        async with asyncio.timeout(1):
+            assert await asyncio.get_running_loop().sock_recv(left, 10) == b"here"
+    assert clock.monotonic() == began
+
+
+def test_shutdown_waits_for_workers_in_real_time(clock: VirtualClock) -> None:
+    """The end of a run joins worker threads without moving the clock, so its own time limit never strikes."""
+
+    async def main() -> None:
+        asyncio.get_running_loop().run_in_executor(None, time.sleep, 0.2)
+
+    began = clock.monotonic()
+    run(main())
+    assert clock.monotonic() == began
+
+
+def test_several_loops_share_a_clock(clock: VirtualClock) -> None:
+    """Loops in different threads agree on the time and all come to an end."""
+
+    def work(seconds: float) -> float:
+        run(asyncio.sleep(seconds))
+        return clock.monotonic()
+
+    began = clock.monotonic()
+    with ThreadPoolExecutor(3) as pool:
+        ends = list(pool.map(work, [1, 5, 10]))
+    assert all(end >= began + seconds for end, seconds in zip(ends, [1, 5, 10], strict=True))
+    assert clock.monotonic() <= began + 16
+
+
+def test_deadlock_is_reported(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop that nothing can wake any more says so instead of hanging the test run."""
+    monkeypatch.setattr(loop, "_HOPELESS", 0.01)
+    assert clock.sleeps == []
+    with pytest.raises(RuntimeError, match="deadlock: every task waits"):
+        run(asyncio.Event().wait())
+
+
+def test_without_a_virtual_clock_it_is_a_common_loop() -> None:
+    """Outside a `VirtualClock` the loop runs in real time."""
+    real = time.monotonic()
+    run(asyncio.sleep(0.05))
+    assert time.monotonic() - real >= 0.045
+
+
+def test_own_clock_needs_not_be_active() -> None:
+    """A clock given to the loop drives it without replacing recoup's."""
+    clock = VirtualClock(start=0)
+    run(asyncio.sleep(7), clock=clock)
+    assert clock.monotonic() == 7
+
+
+def test_selector_is_complete() -> None:
+    """Readers and writers can be added, changed and removed as on any loop."""
+    left, right = socket.socketpair()
+    seen: list[str] = []
+
+    async def main() -> None:
+        running = asyncio.get_running_loop()
+        running.add_writer(left, lambda: (seen.append("writable"), running.remove_writer(left)))
+        running.add_reader(left, lambda: (seen.append(left.recv(9).decode()), running.remove_reader(left)))
+        await asyncio.sleep(1)
+        right.send(b"bytes")
+        await asyncio.sleep(1)
+
+    with left, right, VirtualClock() as clock:
+        run(main())
+        assert clock.monotonic() == 1002
+    assert seen == ["writable", "bytes"]
+
+
+def test_loops_can_be_told_apart_by_clock() -> None:
+    """A loop tells which clock drives it."""
+    clock = VirtualClock()
+    running = VirtualEventLoop(clock)
+    assert running.clock is clock
+    running.close()
