@@ -24,7 +24,7 @@ def clock() -> Iterator[VirtualClock]:
 
 
 def pytest_asyncio_loop_factories(
-    config: pytest.Config,  # noqa: ARG001 - the hook's signature
+    config: pytest.Config,
     item: pytest.Item,
 ) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Run `async def` tests on a loop that follows the `clock` fixture; it is a common loop for tests without it."""

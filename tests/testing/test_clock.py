@@ -74,11 +74,16 @@ def test_leaving_restores_the_real_clock() -> None:
     """The seam is the real one again after the scope, also after an error, and inner scopes give back to outer ones."""
     real = [seam.monotonic, seam.wall, seam.sleep, seam.sleep_async]
     outer, inner = VirtualClock(start=1), VirtualClock(start=2)
-    with pytest.raises(KeyError), outer:
-        with inner:
-            assert (seam.monotonic(), active_clock()) == (2, inner)
-        assert (seam.monotonic(), active_clock()) == (1, outer)
-        raise KeyError
+
+    def scopes() -> None:
+        with outer:
+            with inner:
+                assert (seam.monotonic(), active_clock()) == (2, inner)
+            assert (seam.monotonic(), active_clock()) == (1, outer)
+            raise KeyError("the way out")
+
+    with pytest.raises(KeyError, match="the way out"):
+        scopes()
     assert [seam.monotonic, seam.wall, seam.sleep, seam.sleep_async] == real
     assert active_clock() is None
 

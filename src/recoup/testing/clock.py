@@ -1,15 +1,14 @@
 """A clock that moves only when it is told to, or when somebody sleeps.
 
-It stands in for the three functions of the seam (`recoup._core.clock`) that tell the time or let it pass. The time is kept
-in whole nanoseconds, so that ten sleeps of 0.1 s are exactly one second and an event loop on top never misses a timer by the
-last bit of a float.
+It stands in for the functions of the seam (`recoup._core.clock`) that tell the time or let it pass. The time is kept in
+whole nanoseconds, so that ten sleeps of 0.1 s are exactly one second and an event loop on top never misses a timer by
+the last bit of a float.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -43,12 +42,13 @@ def _nanos(argument: str, seconds: float) -> int:
 class VirtualClock:
     """Replace recoup's clock by one that costs no time.
 
-    While the clock is active (`with VirtualClock() as clock:`) everything recoup does in this process reads it: a retry that waits
-    a minute returns at once, and `clock.sleeps` says how long it would have waited. Only recoup is affected: `time.sleep` of your own
-    code still sleeps. asyncio timers cost no time either on a `VirtualEventLoop`; on any other event loop recoup's own
-    pauses are virtual and the loop's timers are real.
+    While the clock is active (`with VirtualClock() as clock:`) everything recoup does in this process reads it: a retry
+    that waits a minute returns at once, and `clock.sleeps` says how long it would have waited. Only recoup is affected:
+    `time.sleep` of your own code still sleeps. asyncio timers cost no time either on a `VirtualEventLoop`; on any other
+    event loop recoup's own pauses are virtual and the loop's timers are real.
 
-    Safe to use from several threads. Threads that sleep at the same time add up: the clock cannot know that they overlap.
+    Safe to use from several threads. Threads that sleep at the same time add up: the clock cannot know that they
+    overlap.
 
     Args:
         start: What `monotonic()` tells first, in seconds; default 1000.
@@ -77,7 +77,7 @@ class VirtualClock:
 
     @property
     def sleeps(self) -> list[float]:
-        """Give a copy of every pause of recoup so far, sync or async, in seconds, in order; pauses of zero are left out."""
+        """Give all pauses of recoup so far, sync and async, in seconds and in order; a copy, without those of zero."""
         with self._lock:
             return list(self._sleeps)
 

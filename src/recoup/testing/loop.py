@@ -4,10 +4,10 @@ When the loop has nothing to do until its next timer, it moves the clock there i
 keep that honest:
 
 * I/O that is ready comes first: the real selector is always asked before the clock moves.
-* Work in other threads takes real time. While other threads live, the loop gives them `grace` real seconds before each jump, so that
-  a `call_soon_threadsafe` that is on its way arrives before the timers behind it.
-* With no timer at all the loop blocks for real, as any loop would; if nothing on earth could wake it, it says so instead of
-  hanging the test run.
+* Work in other threads takes real time. While other threads live, the loop gives them `grace` real seconds before each
+  jump, so that a `call_soon_threadsafe` that is on its way arrives before the timers behind it.
+* With no timer at all the loop blocks for real, as any loop would; if nothing on earth could wake it, it says so
+  instead of hanging the test run.
 """
 
 from __future__ import annotations
@@ -79,13 +79,14 @@ class _JumpingSelector(selectors.BaseSelector):
 
 
 class VirtualEventLoop(asyncio.SelectorEventLoop):
-    """Run asyncio code in virtual time: `asyncio.sleep`, `call_later`, `asyncio.timeout` and recoup's pauses cost nothing.
+    """Run asyncio code in virtual time: `asyncio.sleep`, `call_later` and `asyncio.timeout` cost nothing.
 
-    Use it as a loop factory: `asyncio.Runner(loop_factory=VirtualEventLoop)`, or call `run`. One loop belongs to one thread; several
-    loops may share a clock, and any of them moves it.
+    Use it as a loop factory: `asyncio.Runner(loop_factory=VirtualEventLoop)`, or call `run`. One loop belongs to one
+    thread; several loops may share a clock, and any of them moves it.
 
     Args:
-        clock: The clock that tells this loop's time; None (the default) follows the active `VirtualClock`, and real time while there is none.
+        clock: The clock that tells this loop's time; None (the default) follows the active `VirtualClock`, and real
+            time while there is none.
         grace: Real seconds given to other threads, while there are any, before the clock moves; default 0.02.
     """
 
@@ -119,7 +120,8 @@ def run(main: Coroutine[Any, Any, T], *, clock: VirtualClock | None = None) -> T
 
     Args:
         main: The coroutine to run.
-        clock: The clock for the loop; None (the default) uses the active `VirtualClock`, or real time while there is none.
+        clock: The clock for the loop; None (the default) follows the active `VirtualClock`, and real time while there
+            is none.
 
     Returns:
         What the coroutine returned.
