@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     E = TypeVar("E", bound=Enum)
 
 __all__ = [
+    "DefaultFloat",
+    "DefaultInt",
     "awaitable_callback",
     "boolean",
     "callback",
@@ -132,3 +134,15 @@ def awaitable_callback(value: Callable[..., object] | None) -> bool:
     while hasattr(value, "func") and hasattr(value, "keywords"):  # functools.partial
         value = value.func
     return iscoroutinefunction(value) or iscoroutinefunction(getattr(value, "__call__", None))  # noqa: B004
+
+
+class DefaultFloat(float):
+    """A default that knows it is one, so that it can yield to values that were really given (rule G1)."""
+
+    __slots__ = ()
+
+
+class DefaultInt(int):
+    """A whole default that knows it is one."""
+
+    __slots__ = ()

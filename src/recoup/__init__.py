@@ -1,0 +1,74 @@
+"""Make calls to unreliable things recover: retry, circuit breaker, fallback, bulkhead, deadline, cache, compensation.
+
+Three ways in: decorate a function; stack decorators for layered recovery; `await workflow.execute(func)`.
+
+Names are loaded when they are first used, so that `import recoup` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from recoup._core.conditions import Condition as Condition
+    from recoup._core.conditions import when as when
+    from recoup._core.emit import Subscription as Subscription
+    from recoup._core.emit import subscribe as subscribe
+    from recoup._core.rim import layers_of as layers_of
+    from recoup._core.strategy import Strategy as Strategy
+    from recoup._core.timing import Deadline as Deadline
+    from recoup._core.timing import current_deadline as current_deadline
+    from recoup.errors import BulkheadFullError as BulkheadFullError
+    from recoup.errors import BulkheadTimeoutError as BulkheadTimeoutError
+    from recoup.errors import CircuitBreakerError as CircuitBreakerError
+    from recoup.errors import CompensationError as CompensationError
+    from recoup.errors import DeadlineExceeded as DeadlineExceeded
+    from recoup.errors import RecoveryError as RecoveryError
+    from recoup.errors import Refusal as Refusal
+    from recoup.errors import RetryExhausted as RetryExhausted
+    from recoup.errors import UnacceptableResult as UnacceptableResult
+    from recoup.strategies.retry.config import BackoffStrategy as BackoffStrategy
+    from recoup.strategies.retry.config import RetryConfig as RetryConfig
+    from recoup.strategies.retry.strategy import RetryExecutor as RetryExecutor
+    from recoup.strategies.retry.strategy import retry as retry
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "_core.conditions": ("Condition", "when"),
+    "_core.emit": ("Subscription", "subscribe"),
+    "_core.rim": ("layers_of",),
+    "_core.strategy": ("Strategy",),
+    "_core.timing": ("Deadline", "current_deadline"),
+    "errors": (
+        "BulkheadFullError",
+        "BulkheadTimeoutError",
+        "CircuitBreakerError",
+        "CompensationError",
+        "DeadlineExceeded",
+        "RecoveryError",
+        "Refusal",
+        "RetryExhausted",
+        "UnacceptableResult",
+    ),
+    "strategies.retry.config": ("BackoffStrategy", "RetryConfig"),
+    "strategies.retry.strategy": ("RetryExecutor", "retry"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = sorted(_HOME_OF)  # noqa: PLE0605 - one list, kept sorted by construction; checked against docs/api.txt
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name when it is first used."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'recoup' has no attribute {name!r}")
+    value = getattr(import_module(f"recoup.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,168 @@
+"""Put layers of recovery round a callable: one rim, however many decorators are stacked.
+
+A function becomes a native function again, so methods bind, pickle and copy as ever. wrapt carries what a native
+function cannot (callable objects, partials, bound methods, foreign descriptors) and is imported only then.
+
+The layers of a rim are kept beside it, in a weak dictionary, not on it: `functools.wraps` copies attributes, and a
+foreign decorator in the middle of a stack would pass for one of ours and be dropped.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from pickle import PicklingError
+from types import BuiltinFunctionType, FunctionType, MethodType
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from recoup._core import chain
+from recoup._core.colour import Colour, colour_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from recoup._core.strategy import Strategy
+
+__all__ = ["layers_of", "recover"]
+
+
+class Rim(NamedTuple):
+    """What is known of a protected callable."""
+
+    target: Any
+    layers: tuple[Strategy, ...]
+
+
+_rims: WeakKeyDictionary[Any, Rim] = WeakKeyDictionary()
+
+
+def recover(target: Any, layer: Strategy) -> Any:
+    """Put one more layer round a callable, outside those it has.
+
+    Raises:
+        TypeError: If it cannot be protected, by anything or by this layer.
+    """
+    colour = colour_of(target)
+    layer._accept(colour, target)  # noqa: SLF001 - the strategy protocol is private to recoup
+    if type(target) in (classmethod, staticmethod):
+        return type(target)(recover(target.__func__, layer))
+    known = _known(target)
+    if known is None:
+        known = Rim(target, ())
+    rim = Rim(known.target, (layer, *known.layers))
+    if isinstance(rim.target, (FunctionType, BuiltinFunctionType)):
+        return _native(target, rim, colour)
+    return _carried(rim, colour)
+
+
+def layers_of(target: Any) -> tuple[Strategy, ...]:
+    """Give the strategy objects round a callable, outermost first.
+
+    Args:
+        target: A decorated function, method (bound or not), classmethod, staticmethod or callable object.
+
+    Returns:
+        The strategy objects; empty if recoup does not protect it.
+
+    >>> from recoup import retry, circuit_breaker
+    >>> @retry
+    ... @circuit_breaker
+    ... def fetch() -> int:
+    ...     return 1
+    >>> [layer.kind for layer in layers_of(fetch)]
+    ['retry', 'circuit_breaker']
+    """
+    while isinstance(target, (classmethod, staticmethod, MethodType)):
+        target = target.__func__
+    known = _known(target)
+    return () if known is None else known.layers
+
+
+def _known(target: Any) -> Rim | None:
+    if "wrapt" in sys.modules:
+        parent = getattr(target, "_self_parent", None)  # what a bound carrier was taken from
+        carried = getattr(target if parent is None else parent, "_self_recoup_rim", None)
+        if isinstance(carried, Rim):
+            return carried
+    try:
+        return _rims.get(target)
+    except TypeError:  # no weak reference or no hash: certainly none of ours
+        return None
+
+
+def _native(named: Any, rim: Rim, colour: Colour) -> Callable[..., Any]:
+    function = chain.compose(rim.layers, rim.target, colour)
+    functools.update_wrapper(function, named)
+    function.__wrapped__ = rim.target  # type: ignore[attr-defined]
+    _rims[function] = rim
+    return function
+
+
+@functools.cache
+def _carrier() -> type[Any]:
+    """Make the wrapt class; a function because importing wrapt costs everybody and helps few."""
+    import wrapt  # noqa: PLC0415
+
+    class BoundCarrier(wrapt.BoundFunctionWrapper):  # type: ignore[misc]
+        """A protected descriptor, bound to an instance."""
+
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            name = getattr(self, "__name__", None)
+            owner = self._self_instance
+            if owner is None or name is None or getattr(owner, name, None) is None:
+                raise PicklingError(_unpicklable(self))
+            return getattr, (owner, name)
+
+    class Carrier(wrapt.FunctionWrapper):  # type: ignore[misc]
+        """A protected callable that is no function."""
+
+        __bound_function_wrapper__ = BoundCarrier
+
+        def __reduce_ex__(self, protocol: Any) -> Any:
+            module = sys.modules.get(getattr(self, "__module__", None) or "")
+            name = getattr(self, "__qualname__", None) or _found_in(module, self)
+            found = module
+            for part in (name or "?").split("."):
+                found = getattr(found, part, None)
+            if found is not self:
+                raise PicklingError(_unpicklable(self))
+            return name
+
+        def __copy__(self) -> Any:
+            return self
+
+        def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+            return self
+
+    return Carrier
+
+
+def _unpicklable(carrier: Any) -> str:
+    return (
+        f"cannot pickle the protected {type(carrier.__wrapped__).__qualname__}: it pickles by reference, and its module "
+        "and name do not lead to it; bind it to a name at module level"
+    )
+
+
+def _found_in(module: Any, carrier: Any) -> str | None:
+    for name, value in vars(module).items() if module is not None else ():
+        if value is carrier:
+            return str(name)
+    return None
+
+
+def _carried(rim: Rim, colour: Colour) -> Any:
+    whole = chain.compose(rim.layers, rim.target, colour) if callable(rim.target) else None
+
+    def through(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if wrapped is rim.target and whole is not None:
+            return whole(*args, **kwargs)
+        # a foreign descriptor gives a new bound object each time, so its chain is made each time
+        return chain.compose(rim.layers, wrapped, colour)(*args, **kwargs)
+
+    carrier = _carrier()(rim.target, through)
+    carrier._self_recoup_rim = rim
+    return carrier

@@ -1,0 +1,192 @@
+"""Strategy: what every strategy object is, and how a public decorator becomes one."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from recoup._core import checks
+from recoup._core.colour import Colour, described
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from typing import Any, ClassVar, TypeVar
+
+    from recoup.typing import Decorated
+
+    S = TypeVar("S", bound="Strategy")
+    T = TypeVar("T")
+
+__all__ = ["Place", "Pump", "Strategy", "decorating"]
+
+
+class Pump(NamedTuple):
+    """A closure factory and what it gets after the function it goes round: `factory(fn, *cells)`."""
+
+    factory: Callable[..., Any]
+    cells: tuple[Any, ...] = ()
+
+
+class Place(NamedTuple):
+    """Where in a stack a layer goes.
+
+    Attributes:
+        target: The user's own callable, below all layers.
+        outer: The layers outside this one in the same stack, outermost first.
+        colour: How the composed callable gives its answer.
+    """
+
+    target: Any
+    outer: tuple[Strategy, ...]
+    colour: Colour
+
+
+class Strategy:
+    """One layer of recovery: a decorator, an executor and a place in a stack.
+
+    A strategy object may be put round any number of functions, which then share its state. It serves threads and
+    any number of event loops at the same time.
+
+    Args:
+        name: What errors, events and `repr` call it. Default: the qualified name of the first function it decorates.
+        async_callbacks: Names of the callbacks that are asynchronous; they refuse synchronous functions.
+    """
+
+    kind: ClassVar[str] = "strategy"
+
+    def __init__(self, *, name: str | None = None, async_callbacks: Sequence[str] = ()) -> None:
+        if name is not None and (not isinstance(name, str) or not name):
+            raise TypeError(f"name must be a non-empty string or None, not {checks.shown(name)}")
+        self._given_name = name
+        self._async_callbacks = tuple(async_callbacks)
+
+    @property
+    def name(self) -> str:
+        """What errors, events and `repr` call this object."""
+        return self._given_name or self.kind
+
+    def __call__(self, target: Decorated, /) -> Decorated:
+        """Put this layer round a function, method or callable object.
+
+        Args:
+            target: A function of any kind, classmethod, staticmethod, partial or callable object; if it already has
+                layers of recoup, this one becomes the outermost.
+
+        Returns:
+            The same kind of thing, protected: name, signature, types and pickling are kept.
+
+        Raises:
+            TypeError: If it cannot be protected; the message says what to do instead.
+        """
+        from recoup._core import rim  # noqa: PLC0415 - rim composes strategies: an import cycle otherwise
+
+        wrapped = rim.recover(target, self)
+        if self._given_name is None:
+            self._given_name = getattr(target, "__qualname__", None)
+        return wrapped
+
+    async def execute(self, func: Callable[..., Awaitable[T] | T], /, *args: Any, **kwargs: Any) -> T:
+        """Call a function, synchronous or asynchronous, under this strategy.
+
+        Args:
+            func: The function; an awaitable that it returns is awaited.
+            args: Its positional arguments.
+            kwargs: Its keyword arguments.
+
+        Returns:
+            What it returns, or what this strategy answers instead.
+
+        Raises:
+            TypeError: If `func` is a generator function or no callable.
+            Exception: What `func` raises, or what this strategy refuses with.
+        """
+        from recoup._core import chain  # noqa: PLC0415 - chain composes strategies: an import cycle otherwise
+
+        result: T = await chain.composed_async((self,), func)(*args, **kwargs)
+        return result
+
+    def execute_sync(self, func: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+        """Call a plain function under this strategy; the synchronous twin of `execute`.
+
+        Raises:
+            TypeError: If `func` is a coroutine function, returns a coroutine, or an asynchronous callback was given.
+        """
+        from recoup._core import chain  # noqa: PLC0415 - chain composes strategies: an import cycle otherwise
+
+        result: T = chain.composed_sync((self,), func)(*args, **kwargs)
+        return result
+
+    def _pumps(self, place: Place) -> Sequence[Pump]:
+        """Give this layer's pumps for a place, outermost first."""
+        raise NotImplementedError
+
+    def _bridge(self, place: Place) -> Pump | None:  # noqa: ARG002 - for subclasses
+        """Give a pump whose factory takes a synchronous function and returns an asynchronous one.
+
+        Asked only when a plain function is executed asynchronously; with a bridge, the layers inside this one are
+        composed synchronously, and the bridge's pump takes the place of `_pumps`.
+        """
+        return None
+
+    def _accept(self, colour: Colour, target: object) -> None:
+        """Raise TypeError for a function that this layer cannot protect."""
+        if self._async_callbacks and not colour.is_async:
+            listed = " and ".join(self._async_callbacks)
+            are = "is an async function" if len(self._async_callbacks) == 1 else "are async functions"
+            raise TypeError(
+                f"{listed} of {self.kind} {are}, but {described(target)} is synchronous and cannot await: "
+                "give a plain function, or make the decorated function async"
+            )
+
+
+def decorating(
+    strategy: type[S], config: type[Any], target: Any, options: Mapping[str, Any], *, bare: bool = True
+) -> Any:
+    """Do what a public decorator does, whichever way it was written.
+
+    Args:
+        strategy: The strategy class, made as `strategy(config, name=...)`.
+        config: The config class.
+        target: What was given by position: a callable (`@retry`), a config, a strategy object, or None.
+        options: The keywords: fields of the config, `on` (the config's `ON`), `name`.
+        bare: Whether a callable may be given without configuration.
+
+    Raises:
+        TypeError: For an unknown keyword, keywords beside a config or strategy, or a target that is none of these.
+    """
+    label = strategy.kind
+    if target is None:
+        fields, name = _fields(label, config, options)
+        return strategy(config(**fields), name=name)
+    if isinstance(target, config):
+        if extra := sorted(set(options) - {"name"}):
+            raise TypeError(f"{label}() takes a config or keywords, not both: {', '.join(extra)} given beside a config")
+        return strategy(target, name=options.get("name"))
+    if options:
+        raise TypeError(f"{label}() takes keywords alone or with a config; write @{label}(...) above the function")
+    if isinstance(target, strategy):
+        return target
+    if bare and (callable(target) or hasattr(type(target), "__get__")):
+        return strategy(config())(target)
+    wanted = f"a {config.__name__}, a {strategy.__name__} or keywords"
+    raise TypeError(f"@{label} needs {wanted}, not {checks.shown(target)}")
+
+
+def _fields(label: str, config: type[Any], options: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """Turn the keywords of a decorator into those of its config."""
+    fields = dict(options)
+    name = fields.pop("name", None)
+    long = getattr(config, "ON", None)
+    if "on" in fields and long is not None:
+        if long in fields:
+            raise TypeError(f"{label}() got both on and {long}: they are the same, give one")
+        fields[long] = fields.pop("on")
+    known = set(config.__dataclass_fields__)
+    for field in fields:
+        if field not in known:
+            from difflib import get_close_matches  # noqa: PLC0415 - only on the way to an error
+
+            near = get_close_matches(field, [*known, "name", "on"], n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; it knows {', '.join(sorted(known))}"
+            raise TypeError(f"{label}() got an unexpected keyword argument {field!r}{hint}")
+    return fields, name

@@ -1,0 +1,1 @@
+"""One room per strategy. Rooms never import one another."""

@@ -1,0 +1,1 @@
+"""Retry: call again what failed, after a wait, a limited number of times."""

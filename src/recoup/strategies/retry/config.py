@@ -1,0 +1,199 @@
+"""What a retry can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
+
+from recoup._core import checks, conditions
+
+if TYPE_CHECKING:
+    from recoup.typing import Callback, ConditionSpec, Predicate, Seconds
+
+__all__ = ["BackoffStrategy", "RetryConfig"]
+
+_INITIAL_DELAY = checks.DefaultFloat(1.0)
+_MAX_DELAY = checks.DefaultFloat(60.0)
+
+
+class BackoffStrategy(Enum):
+    """How the wait grows from one retry to the next.
+
+    With d the initial delay, m the multiplier and n the number of the retry (from 1), capped at the maximum delay:
+
+    * `FIXED`: d
+    * `LINEAR`: d * n
+    * `EXPONENTIAL`: d * m ** (n - 1)
+    * `JITTER`: exponential, spread evenly over its `jitter_range` (by default half of it either way)
+    * `DECORRELATED`: evenly between d and three times the previous wait
+
+    Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015 (decorrelated jitter).
+    """
+
+    FIXED = "fixed"
+    LINEAR = "linear"
+    EXPONENTIAL = "exponential"
+    JITTER = "jitter"
+    DECORRELATED = "decorrelated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryConfig:
+    """Say what is retried, how often, and how long to wait in between.
+
+    Args:
+        max_attempts: Calls in all, the first one included; at least 1. Default 3.
+        initial_delay: Seconds (or a timedelta) before the first retry; 0 or more. Default 1.0.
+        max_delay: No wait is longer than this many seconds. Default 60.0; a larger `initial_delay` raises the default.
+        backoff_strategy: How waits grow: a `BackoffStrategy` or its value as a string, or your own: a list of seconds
+            (the last one repeats) or a function that gets the number of the retry (from 1) and gives seconds.
+            Default JITTER, because a fleet of clients must not retry in step.
+        backoff_multiplier: Factor of EXPONENTIAL and JITTER; at least 1. Default 2.0.
+        jitter_range: Spread of FIXED, LINEAR, EXPONENTIAL and JITTER as a share of the wait, 0 to 1: with 0.1 a wait
+            is drawn evenly from 90 % to 110 % of its value, and never above `max_delay`. Default `None`: 0.5 for JITTER,
+            none for the others.
+        retry_on_exceptions: Which errors are retried: a type, a list of types, a predicate or a condition (`when`).
+            Short name in decorators: `on`. Default `None`: every `Exception` but our own refusals.
+        abort_on: Errors that are never retried, whatever `retry_on_exceptions` says. Default `None`: none.
+        retry_on_result: Predicate of the result; true means that the result is not good enough and the call is made
+            again. An error in it propagates at once. Default `None`: every result is good.
+        raise_on_result: When the attempts are used up and the last result is still turned down: raise
+            `RetryExhausted` (True) or return that result (False). Default False.
+        attempt_timeout: Seconds for one attempt. An async attempt is cancelled and counts as a `DeadlineExceeded`; a
+            synchronous one cannot be interrupted: it sees the limit as `current_deadline()`. Default `None`: no limit.
+        max_elapsed: Seconds for all attempts and waits together; a wait that would cross it is not begun.
+            Default `None`: no limit.
+        on_retry: Called before each wait as `on_retry(n, error)`, n = 1 for the first retry; for a result that was
+            turned down the error is an `UnacceptableResult`. May be async round async functions.
+        on_failure: Called once as `on_failure(error)` when retrying is given up. Not called for an error that is not
+            retried at all. May be async round async functions.
+
+    Raises:
+        TypeError: If a value has the wrong type; the message names the argument.
+        ValueError: If a value is out of range, or two given values contradict each other.
+
+    Configs are immutable and may be shared between threads and event loops.
+
+    >>> RetryConfig(max_attempts=5, backoff_strategy="fixed").backoff_strategy
+    <BackoffStrategy.FIXED: 'fixed'>
+    """
+
+    ON: ClassVar[str] = "retry_on_exceptions"
+
+    max_attempts: int = 3
+    initial_delay: Seconds = _INITIAL_DELAY
+    max_delay: Seconds = _MAX_DELAY
+    backoff_strategy: BackoffStrategy | str | Iterable[Seconds] | Callable[[int], Seconds] = BackoffStrategy.JITTER
+    backoff_multiplier: float = 2.0
+    jitter_range: float | None = None
+    retry_on_exceptions: ConditionSpec | None = None
+    abort_on: ConditionSpec | None = None
+    retry_on_result: Predicate | None = None
+    raise_on_result: bool = False
+    attempt_timeout: Seconds | None = None
+    max_elapsed: Seconds | None = None
+    on_retry: Callback | None = None
+    on_failure: Callback | None = None
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        checks.count("max_attempts", self.max_attempts)
+        _check_delays(self, put)
+        checks.number("backoff_multiplier", self.backoff_multiplier, low=1)
+        put(self, "backoff_strategy", _backoff(self.backoff_strategy))
+        if self.jitter_range is not None:
+            checks.fraction("jitter_range", self.jitter_range)
+            if not isinstance(self.backoff_strategy, BackoffStrategy):
+                raise ValueError("jitter_range has no meaning beside delays of your own: put the jitter into them")
+            if self.backoff_strategy is BackoffStrategy.DECORRELATED:
+                raise ValueError("jitter_range has no meaning with DECORRELATED, which draws from its own range")
+        for argument in ("retry_on_exceptions", "abort_on"):
+            if getattr(self, argument) is not None:
+                conditions.compiled(argument, getattr(self, argument))
+        checks.boolean("raise_on_result", self.raise_on_result)
+        _check_callables(self)
+        if self.raise_on_result and self.retry_on_result is None:
+            raise ValueError("raise_on_result=True needs retry_on_result: without it no result is turned down")
+        for argument in ("attempt_timeout", "max_elapsed"):
+            put(self, argument, checks.optional_duration(argument, getattr(self, argument), zero=False))
+        if self.attempt_timeout is not None and self.max_elapsed is not None and self.attempt_timeout > self.max_elapsed:  # type: ignore[operator]
+            raise ValueError(
+                f"attempt_timeout ({self.attempt_timeout:g} s) must not be longer than max_elapsed ({self.max_elapsed:g} s)"
+            )
+
+
+def _check_delays(config: RetryConfig, put: Callable[[object, str, object], None]) -> None:
+    """Check both delays against each other; a default yields to the one that was given."""
+    initial = checks.duration("initial_delay", config.initial_delay)
+    longest = checks.duration("max_delay", config.max_delay)
+    if initial > longest:
+        if isinstance(config.max_delay, checks.DefaultFloat):
+            longest = initial
+        elif isinstance(config.initial_delay, checks.DefaultFloat):
+            initial = longest
+        else:
+            raise ValueError(f"initial_delay ({initial:g} s) must not be longer than max_delay ({longest:g} s)")
+    for argument, given, value in (
+        ("initial_delay", config.initial_delay, initial),
+        ("max_delay", config.max_delay, longest),
+    ):
+        if given != value or not isinstance(given, checks.DefaultFloat):
+            put(config, argument, value)
+
+
+def _check_callables(config: RetryConfig) -> None:
+    checks.callback("retry_on_result", config.retry_on_result)
+    if checks.awaitable_callback(config.retry_on_result):
+        raise TypeError("retry_on_result must be a plain function: decisions are made without waiting")
+    checks.callback("on_retry", config.on_retry)
+    checks.callback("on_failure", config.on_failure)
+
+
+def _backoff(value: Any) -> Any:
+    """Check what says how waits grow."""
+    if isinstance(value, (BackoffStrategy, str)):
+        return checks.member("backoff_strategy", value, BackoffStrategy)
+    if callable(value):
+        if checks.awaitable_callback(value):
+            raise TypeError("backoff_strategy must be a plain function of the number of the retry, not an async one")
+        return value
+    if isinstance(value, Iterator):
+        raise TypeError(
+            "backoff_strategy must not be a one-shot iterator, which all calls would use up together: "
+            "give a list, or a function of the number of the retry"
+        )
+    if not isinstance(value, Iterable):
+        known = ", ".join(repr(each.value) for each in BackoffStrategy)
+        raise TypeError(
+            f"backoff_strategy must be a BackoffStrategy, one of {known}, a list of seconds or a function, "
+            f"not {checks.shown(value)}"
+        )
+    delays = tuple(checks.duration("backoff_strategy", each) for each in value)
+    if not delays:
+        raise ValueError("backoff_strategy must list at least one delay")
+    return delays
+
+
+if TYPE_CHECKING:
+
+    class RetryOptions(TypedDict, total=False):
+        """Keywords of `@retry`: the fields of `RetryConfig`, `on` for `retry_on_exceptions`, and `name`."""
+
+        name: str | None
+        on: ConditionSpec | None
+        max_attempts: int
+        initial_delay: Seconds
+        max_delay: Seconds
+        backoff_strategy: BackoffStrategy | str | Iterable[Seconds] | Callable[[int], Seconds]
+        backoff_multiplier: float
+        jitter_range: float | None
+        retry_on_exceptions: ConditionSpec | None
+        abort_on: ConditionSpec | None
+        retry_on_result: Predicate | None
+        raise_on_result: bool
+        attempt_timeout: Seconds | None
+        max_elapsed: Seconds | None
+        on_retry: Callback | None
+        on_failure: Callback | None

@@ -1,0 +1,158 @@
+"""The pumps of retry, one in each colour and kind.
+
+They keep nothing on the way of a healthy call: `decide` makes the run at the first failure. A run's `delay` is `None`
+when retrying is over. The next attempt begins outside the `except` block, so that its error has no new context.
+"""
+
+from __future__ import annotations
+
+from recoup._core.streams import AsyncCursor, Cursor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+    from typing import Any
+
+    from recoup.errors import UnacceptableResult
+    from recoup.strategies.retry.state import RetryRun
+
+    Decide = Callable[[RetryRun | None, Exception], RetryRun]
+    Judge = Callable[[Any], UnacceptableResult | None]
+
+__all__ = ["retrying", "retrying_async", "retrying_stream", "retrying_stream_async"]
+
+
+def retrying(
+    fn: Callable[..., Any],
+    decide: Decide,
+    judge: Judge | None,
+    tell: Callable[[RetryRun, Exception], None],
+    drop: Callable[[RetryRun, Any], None],
+    sleep: Callable[[float], None],
+) -> Callable[..., Any]:
+    """Call a function until it succeeds or the run says stop."""
+
+    def retrying(*args: Any, **kwargs: Any) -> Any:
+        run = None
+        while True:
+            try:
+                result = fn(*args, **kwargs)
+            except Exception as error:
+                run = decide(run, error)
+                tell(run, error)
+                if run.delay is None:
+                    raise
+            else:
+                if judge is None:
+                    return result
+                rejection = judge(result)
+                if rejection is None:
+                    if run is not None:
+                        drop(run, result)
+                    return result
+                run = decide(run, rejection)
+                tell(run, rejection)
+                if run.delay is None:
+                    return run.last(result)
+            sleep(run.delay)
+
+    return retrying
+
+
+def retrying_async(
+    fn: Callable[..., Awaitable[Any]],
+    decide: Decide,
+    judge: Judge | None,
+    tell: Callable[[RetryRun, Exception], Awaitable[None]],
+    drop: Callable[[RetryRun, Any], Awaitable[None]],
+    sleep: Callable[[float], Awaitable[None]],
+) -> Callable[..., Awaitable[Any]]:
+    """Call an async function until it succeeds or the run says stop."""
+
+    async def retrying(*args: Any, **kwargs: Any) -> Any:
+        run = None
+        while True:
+            try:
+                result = await fn(*args, **kwargs)
+            except Exception as error:
+                run = decide(run, error)
+                await tell(run, error)
+                if run.delay is None:
+                    raise
+            else:
+                if judge is None:
+                    return result
+                rejection = judge(result)
+                if rejection is None:
+                    if run is not None:
+                        await drop(run, result)
+                    return result
+                run = decide(run, rejection)
+                await tell(run, rejection)
+                if run.delay is None:
+                    return run.last(result)
+            await sleep(run.delay)
+
+    return retrying
+
+
+def retrying_stream(
+    fn: Callable[..., Generator[Any, Any, Any]],
+    decide: Decide,
+    tell: Callable[[RetryRun, Exception], None],
+    sleep: Callable[[float], None],
+) -> Callable[..., Generator[Any, Any, Any]]:
+    """Start a generator anew until its first item; later errors belong to the consumer (rule R8)."""
+
+    def retrying(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        run = None
+        while True:
+            cursor = Cursor(fn(*args, **kwargs))
+            try:
+                while cursor.advance():
+                    try:
+                        cursor.sent = yield cursor.item
+                    except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
+                        cursor.thrown = thrown
+                return cursor.value
+            except Exception as error:
+                if cursor.started:
+                    raise
+                run = decide(run, error)
+                tell(run, error)
+                if run.delay is None:
+                    raise
+            sleep(run.delay)
+
+    return retrying
+
+
+def retrying_stream_async(
+    fn: Callable[..., AsyncGenerator[Any, Any]],
+    decide: Decide,
+    tell: Callable[[RetryRun, Exception], Awaitable[None]],
+    sleep: Callable[[float], Awaitable[None]],
+) -> Callable[..., AsyncGenerator[Any, Any]]:
+    """Start an async generator anew until its first item; later errors belong to the consumer (rule R8)."""
+
+    async def retrying(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        run = None
+        while True:
+            cursor = AsyncCursor(fn(*args, **kwargs))
+            try:
+                while await cursor.advance():
+                    try:
+                        cursor.sent = yield cursor.item
+                    except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
+                        cursor.thrown = thrown
+                return
+            except Exception as error:
+                if cursor.started:
+                    raise
+                run = decide(run, error)
+                await tell(run, error)
+                if run.delay is None:
+                    raise
+            await sleep(run.delay)
+
+    return retrying

@@ -1,0 +1,120 @@
+"""One call's retrying: what to do after each failure.
+
+    (no failure yet: no state) --failed--> WAIT (delay is a number) --failed--> ... --failed--> STOP (delay is None)
+
+A `RetryRun` belongs to one call, so nobody locks. It is made at the first failure: a healthy call pays nothing. It
+never keeps an exception: the frame that holds the run is in the traceback of that exception, and the two would keep
+each other and all of the caller's locals alive until the collector runs (rule G11).
+"""
+
+from __future__ import annotations
+
+import math
+
+from recoup._core import conditions
+from recoup._core.notes import note
+from recoup.errors import Refusal, RetryExhausted, UnacceptableResult
+from recoup.strategies.retry.backoff import Backoff
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from recoup.strategies.retry.config import RetryConfig
+
+__all__ = ["RetryPlan", "RetryRun"]
+
+
+class RetryPlan:
+    """A configuration, compiled once for all its calls."""
+
+    __slots__ = ("_abort", "_on", "backoff", "config")
+
+    def __init__(self, config: RetryConfig) -> None:
+        self.config = config
+        self.backoff = Backoff(config)
+        self._on = conditions.every("retry_on_exceptions", config.retry_on_exceptions)
+        self._abort = conditions.some("abort_on", config.abort_on, refusals=True)
+
+    def retries(self, error: BaseException) -> bool:
+        """Tell whether an error is one to retry; asked for errors only, not for results."""
+        return self._on(error) and not self._abort(error)
+
+    def judge(self, result: Any) -> UnacceptableResult | None:
+        """Turn a result down, or accept it with None."""
+        assert self.config.retry_on_result is not None  # noqa: S101 - the pump asks only then
+        verdict = conditions.plainly("retry_on_result", self.config.retry_on_result(result))
+        return UnacceptableResult(result) if verdict else None
+
+
+class RetryRun:
+    """The memory of one call.
+
+    Attributes:
+        attempts: Calls made so far; all of them failed.
+        delay: Seconds to wait before the next one; `None` when retrying is over.
+        elapsed: Seconds since the first failure.
+        reason: Why retrying is over, in words; empty if the error was not one to retry at all.
+    """
+
+    __slots__ = ("_plan", "_since", "attempts", "delay", "elapsed", "held", "reason")
+
+    def __init__(self, plan: RetryPlan, now: float) -> None:
+        self._plan = plan
+        self._since = now
+        self.attempts = 0
+        self.delay: float | None = None
+        self.elapsed = 0.0
+        self.reason = ""
+        self.held: object = None  # a result that was turned down: to be closed unless it comes again (rule R4)
+
+    def failed(
+        self, error: BaseException, now: float, left: float | None, uniform: Callable[[float, float], float]
+    ) -> None:
+        """Take note of a failed attempt and decide.
+
+        Args:
+            error: The error, or the `UnacceptableResult`; not kept.
+            now: Seconds on a monotonic clock.
+            left: Seconds until the ambient deadline; `None` if there is none.
+            uniform: Draws evenly between two numbers.
+        """
+        self.attempts += 1
+        self.elapsed = max(0.0, now - self._since)
+        previous, self.delay = self.delay, None
+        config = self._plan.config
+        turned_down = isinstance(error, UnacceptableResult)
+        if not turned_down and not self._plan.retries(error):
+            self._stop(error, f"{type(error).__qualname__} is not retried" if self.attempts > 1 else "")
+            return
+        if self.attempts >= config.max_attempts:
+            self._stop(error, f"max_attempts is {config.max_attempts}")
+            return
+        delay = self._plan.backoff.delay(self.attempts, previous, uniform)
+        if isinstance(error, Refusal) and error.retry_after is not None:
+            delay = max(delay, error.retry_after)
+            if delay == math.inf:
+                self._stop(error, "the refusal does not end by itself")
+                return
+        if left is not None and delay >= left:
+            self._stop(error, f"the next wait of {delay:.3g} s does not fit the deadline ({max(0.0, left):.3g} s left)")
+            return
+        self.delay = delay
+
+    def off(self) -> None:
+        """Give up because recovery is switched off here."""
+        self.attempts += 1
+        self.delay = None
+
+    def _stop(self, error: BaseException, reason: str) -> None:
+        self.reason = reason
+        if reason:
+            calls = "attempt" if self.attempts == 1 else "attempts"
+            note(error, f"{self.attempts} {calls}, given up {self.elapsed:.3g} s after the first failure: {reason}")
+
+    def last(self, result: object) -> object:
+        """Give the last result that was turned down to the caller, or raise, as configured."""
+        if not self._plan.config.raise_on_result or not self.reason:
+            return result
+        raise RetryExhausted(attempts=self.attempts, elapsed=self.elapsed, reason=self.reason, last_result=result)

@@ -1,0 +1,229 @@
+"""Retry as a strategy object and as a decorator.
+
+The pumps keep nothing on the way of a healthy call: the run is made at the first failure.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, overload
+
+from recoup._core import checks, clock, emit, mode, timing
+from recoup._core.colour import described
+from recoup._core.strategy import Pump, Strategy, decorating
+from recoup.errors import UnacceptableResult
+from recoup.strategies.retry import blocks, pumps
+from recoup.strategies.retry.config import RetryConfig
+from recoup.strategies.retry.state import RetryPlan, RetryRun
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from typing import Unpack
+
+    from recoup._core.colour import Colour
+    from recoup._core.strategy import Place
+    from recoup.strategies.retry.config import RetryOptions
+    from recoup.typing import ConditionSpec, Decorated
+
+__all__ = ["RetryExecutor", "retry"]
+
+
+class RetryExecutor(Strategy):
+    """Call what failed again, after a wait, a limited number of times.
+
+    A decorator (`@executor`), an executor (`await executor.execute(func)`, `executor.execute_sync(func)`) and a source
+    of attempts (`for attempt in executor: with attempt: ...`, also `async for`).
+
+    Args:
+        config: What to retry and how long to wait; default `RetryConfig()`.
+        name: What errors, events and `repr` call it. Default: the name of the first function it decorates.
+
+    Thread and loop safety: all state belongs to a call, so one object serves any number of threads, tasks and loops.
+
+    >>> executor = RetryExecutor(RetryConfig(max_attempts=3, initial_delay=0))
+    >>> answers = iter([ConnectionError("lost"), "ok"])
+    >>> def flaky():
+    ...     answer = next(answers)
+    ...     if isinstance(answer, Exception):
+    ...         raise answer
+    ...     return answer
+    >>> executor.execute_sync(flaky)
+    'ok'
+    """
+
+    kind: ClassVar[str] = "retry"
+
+    def __init__(self, config: RetryConfig | None = None, *, name: str | None = None) -> None:
+        if config is None:
+            config = RetryConfig()
+        checks.instance("config", config, RetryConfig)
+        callbacks = ("on_retry", "on_failure")
+        super().__init__(
+            name=name,
+            async_callbacks=[each for each in callbacks if checks.awaitable_callback(getattr(config, each))],
+        )
+        self.config = config
+        self._plan = RetryPlan(config)
+
+    def __repr__(self) -> str:
+        return f"<RetryExecutor {self.name!r} max_attempts={self.config.max_attempts}>"
+
+    def on(self, condition: ConditionSpec) -> RetryExecutor:
+        """Make an executor that differs only in which errors it retries.
+
+        Args:
+            condition: As `retry_on_exceptions` of `RetryConfig`.
+
+        Returns:
+            A new executor; this one stays as it is.
+        """
+        from dataclasses import replace  # noqa: PLC0415 - a convenience, not worth its import to everybody
+
+        return RetryExecutor(replace(self.config, retry_on_exceptions=condition), name=self._given_name)
+
+    def __iter__(self) -> Iterator[blocks.Attempt]:
+        """Give attempts for `for attempt in executor: with attempt: ...`.
+
+        Raises:
+            TypeError: If an option is set that a synchronous block cannot honour.
+        """
+        return blocks.attempts(self)
+
+    def __aiter__(self) -> AsyncIterator[blocks.AsyncAttempt]:
+        """Give attempts for `async for attempt in executor: async with attempt: ...`.
+
+        Raises:
+            TypeError: If an option is set that a block cannot honour.
+        """
+        return blocks.attempts_async(self)
+
+    def _pumps(self, place: Place) -> Sequence[Pump]:
+        colour = place.colour
+        config = self.config
+        judge = None if config.retry_on_result is None else self._plan.judge
+        sleep: Callable[[float], Any] = clock.pause_async if colour.is_async else clock.pause
+        tell: Callable[..., Any] = self._tell_async if colour.is_async else self._tell
+        drop: Callable[..., Any] = _drop_async if colour.is_async else _drop
+        factory: Callable[..., Any]
+        if colour.is_stream:
+            factory = pumps.retrying_stream_async if colour.is_async else pumps.retrying_stream
+            layers = [Pump(factory, (self._decide, tell, sleep))]
+        else:
+            factory = pumps.retrying_async if colour.is_async else pumps.retrying
+            layers = [Pump(factory, (self._decide, judge, tell, drop, sleep))]
+        if config.max_elapsed is not None:
+            layers.insert(0, timing.limit(colour, self, config.max_elapsed, "max_elapsed"))  # type: ignore[arg-type]
+        if config.attempt_timeout is not None:
+            layers.append(timing.limit(colour, self, config.attempt_timeout, "attempt_timeout"))  # type: ignore[arg-type]
+        return layers
+
+    def _accept(self, colour: Colour, target: object) -> None:
+        super()._accept(colour, target)
+        if colour.is_stream and self.config.retry_on_result is not None:
+            raise TypeError(
+                f"retry_on_result cannot judge {described(target)}, a generator: items that were handed out cannot be "
+                "taken back; let the generator raise instead"
+            )
+
+    def _decide(self, run: RetryRun | None, error: Exception) -> RetryRun:
+        """Take note of a failure, in a run that begins with the first one."""
+        now = clock.monotonic()
+        if run is None:
+            run = RetryRun(self._plan, now)
+        if mode.active and mode.off():
+            run.off()
+        else:
+            run.failed(error, now, timing.time_left(), clock.uniform)
+        return run
+
+    def _tell(self, run: RetryRun, error: Exception) -> None:
+        """Run callbacks and tell listeners, as the run decided; close a result that nobody will see."""
+        _drop(run, error)
+        config = self.config
+        if run.delay is not None:
+            if config.on_retry is not None:
+                emit.call(config.on_retry, run.attempts, error)
+        elif run.reason and config.on_failure is not None:
+            emit.call(config.on_failure, error)
+        if emit.listeners:
+            self._emit(run, error)
+
+    async def _tell_async(self, run: RetryRun, error: Exception) -> None:
+        """Do what `_tell` does, awaiting the callbacks."""
+        await _drop_async(run, error)
+        config = self.config
+        if run.delay is not None:
+            if config.on_retry is not None:
+                await emit.call_async(config.on_retry, run.attempts, error)
+        elif run.reason and config.on_failure is not None:
+            await emit.call_async(config.on_failure, error)
+        if emit.listeners:
+            self._emit(run, error)
+
+    def _emit(self, run: RetryRun, error: Exception) -> None:
+        from recoup import events  # noqa: PLC0415 - nobody pays for events who does not listen
+
+        if run.delay is not None:
+            emit.tell(events.RetryScheduled(self.name, run.attempts, run.delay, type(error).__qualname__))
+        elif run.reason:
+            emit.tell(events.RetryStopped(self.name, run.attempts, run.elapsed, run.reason))
+
+
+def _superseded(run: RetryRun, outcome: object) -> object:
+    """Give the earlier result that is to be closed now, if any; hold the new one if it was turned down too."""
+    held, run.held = run.held, None
+    if isinstance(outcome, UnacceptableResult):
+        outcome = outcome.result
+        if run.delay is not None:
+            run.held = outcome
+    return None if held is outcome else held
+
+
+def _drop(run: RetryRun, outcome: object) -> None:
+    """Close an earlier result that was turned down, unless the same object came again (rule R4)."""
+    close = getattr(_superseded(run, outcome), "close", None)
+    if callable(close):
+        emit.call(close)
+
+
+async def _drop_async(run: RetryRun, outcome: object) -> None:
+    """Close an earlier result that was turned down, with its `aclose` if it has one."""
+    discarded = _superseded(run, outcome)
+    close = getattr(discarded, "aclose", None) or getattr(discarded, "close", None)
+    if callable(close):
+        await emit.call_async(close)
+
+
+@overload
+def retry(target: Decorated, /) -> Decorated: ...
+@overload
+def retry(target: RetryConfig | RetryExecutor, /, *, name: str | None = None) -> RetryExecutor: ...
+@overload
+def retry(**options: Unpack[RetryOptions]) -> RetryExecutor: ...
+def retry(target: Any = None, /, **options: Any) -> Any:
+    """Call a failing function again, after a wait, a limited number of times.
+
+    Write `@retry`, `@retry(max_attempts=5, on=ConnectionError)`, `@retry(config)` or `@retry(executor)`. Without
+    configuration: three attempts, waits of about 1 and 2 seconds with jitter, every `Exception` but our own refusals.
+
+    Args:
+        target: The function (`@retry` alone), a `RetryConfig`, or a `RetryExecutor` to share.
+        options: The fields of `RetryConfig`; `on` is short for `retry_on_exceptions`; `name` is what errors and
+            events call it.
+
+    Returns:
+        The decorated function, or a `RetryExecutor` that decorates.
+
+    Raises:
+        TypeError: For an unknown keyword or a function that cannot be protected.
+        ValueError: For a value out of range.
+
+    Synchronous functions block their thread while waiting, async ones only their task. It does not make a function
+    safe to repeat: a call that failed may have had its effect all the same.
+
+    >>> @retry(max_attempts=3, on=ConnectionError, initial_delay=0)
+    ... def fetch(path: str) -> str:
+    ...     return "contents of " + path
+    >>> fetch("/etc/motd")
+    'contents of /etc/motd'
+    """
+    return decorating(RetryExecutor, RetryConfig, target, options)
