@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from recoup.testing import VirtualClock, VirtualEventLoop
+from recoup._core import clock as seam
+from recoup.testing import VirtualClock, VirtualEventLoop, active_clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,23 +39,25 @@ class Both:
 
     Attributes:
         colour: "sync" or "async".
+        library: "asyncio" or "trio" in the async colour, "" in the sync one.
     """
 
-    def __init__(self, colour: str) -> None:
-        self.colour = colour
+    def __init__(self, param: str) -> None:
+        self.library = "" if param == "sync" else param
+        self.colour = "async" if self.library else "sync"
 
     def __repr__(self) -> str:
-        return f"<Both {self.colour}>"
+        return f"<Both {self.library or self.colour}>"
 
     @property
     def is_async(self) -> bool:
         """Tell whether this run of the test is the async one."""
-        return self.colour != "sync"
+        return bool(self.library)
 
     def wrap(self, body: Callable[..., Any]) -> Callable[..., Any]:
         """Make a function of this colour out of a plain function or generator function; names are kept.
 
-        In the async colour a coroutine that the body returns is awaited, so a body may `return asyncio.sleep(1)`.
+        In the async colour a coroutine that the body returns is awaited, so a body may `return both.pause(1)`.
         """
         if not self.is_async:
             return body
@@ -83,6 +87,14 @@ class Both:
         method = strategy.execute if self.is_async else strategy.execute_sync
         return self.call(method, fn, *args, **kwargs)
 
+    def pause(self, seconds: float) -> Any:
+        """Let user code take `seconds`: at once in the sync colour; async, a coroutine to be returned or awaited."""
+        if self.library == "trio":
+            import trio
+
+            return trio.sleep(seconds)  # noqa: ASYNC105 - the caller awaits it
+        return asyncio.sleep(seconds) if self.is_async else seam.sleep(seconds)
+
     def run(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call `fn` inside a fresh event loop, on virtual time while a clock is active, and await what it returns."""
 
@@ -92,8 +104,24 @@ class Both:
                 return [item async for item in result]
             return await result if inspect.isawaitable(result) else result
 
+        if self.library == "trio":
+            return run_trio(main)
         with asyncio.Runner(loop_factory=VirtualEventLoop) as runner:
             return runner.run(main())
+
+
+def run_trio(main: Callable[[], Any]) -> Any:
+    """Run an async function under Trio, on virtual time while a clock is active."""
+    import trio
+    import trio.testing
+
+    clock = active_clock()
+    if clock is None:
+        return trio.run(main)
+    # As in VirtualEventLoop: other threads, while there are any, get a moment of real time before the clock jumps.
+    leader = trio.testing.MockClock(autojump_threshold=0.02 if threading.active_count() > 1 else 0)
+    with clock.following(leader):
+        return trio.run(main, clock=leader)
 
 
 def _named(function: Callable[..., Any], body: Callable[..., Any]) -> Callable[..., Any]:
@@ -104,7 +132,21 @@ def _named(function: Callable[..., Any], body: Callable[..., Any]) -> Callable[.
     return function
 
 
-@pytest.fixture(params=["sync", "async"])
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--trio`."""
+    parser.addoption("--trio", action="store_true", help="run the async colour of the suite under Trio as well")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give `both` its colours; `@pytest.mark.asyncio_only` spares a test that is about asyncio from Trio."""
+    if "both" in metafunc.fixturenames:
+        spared = not metafunc.config.getoption("--trio") or metafunc.definition.get_closest_marker("asyncio_only")
+        colours = ["sync", "async"] if spared else ["sync", "async", "trio"]
+        params = ["asyncio" if colour == "async" else colour for colour in colours]
+        metafunc.parametrize("both", params, ids=colours, indirect=True)
+
+
+@pytest.fixture
 def both(request: pytest.FixtureRequest) -> Both:
     """Run the test once for sync and once for async functions."""
     return Both(request.param)

@@ -160,3 +160,49 @@ def test_repr_tells_time_and_sleeps(clock: VirtualClock) -> None:
     """A failing test shows where the clock stood."""
     clock.sleep(1)
     assert repr(clock) == "<VirtualClock at 1001.0 s, 1 sleeps>"
+
+
+class Leader:
+    """A clock to follow."""
+
+    def __init__(self) -> None:
+        self.now = 50.0
+
+    def current_time(self) -> float:
+        return self.now
+
+    def jump(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_following_goes_both_ways(clock: VirtualClock) -> None:
+    """A leader moves the clock, the clock moves its leader, and nothing is lost when they part."""
+    leader = Leader()
+    with clock.following(leader):
+        assert clock.monotonic() == 1000
+        leader.now += 5
+        clock.advance(2)
+        clock.sleep(3)
+        clock.reach(1100)
+        clock.reach(1090)
+        assert (clock.monotonic(), leader.now) == (1100, 150)
+        assert clock.wall() == 1_700_000_100
+        clock.rewind(50)
+        assert (clock.monotonic(), leader.now) == (1050, 150)
+    leader.now += 1000
+    assert clock.monotonic() == 1050
+
+
+def test_following_two_is_refused(clock: VirtualClock) -> None:
+    """A clock has at most one leader."""
+    with clock.following(Leader()), pytest.raises(RuntimeError, match="follows another clock already"):
+        clock.following(Leader()).__enter__()
+
+
+def test_pause_under_trio_without_a_leader_is_virtual(clock: VirtualClock) -> None:
+    """On Trio's real clock recoup's own pauses still cost nothing."""
+    trio = pytest.importorskip("trio")
+    real = time.monotonic()
+    trio.run(seam.pause_async, 3600)
+    assert time.monotonic() - real < 5
+    assert clock.monotonic() == 4600

@@ -10,14 +10,22 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from recoup._core import clock as seam
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
     from types import TracebackType
-    from typing import Any, Self
+    from typing import Any, Protocol, Self
+
+    class Jumping(Protocol):
+        """A clock of somebody else that can be asked and pushed: Trio's `MockClock`."""
+
+        def current_time(self) -> float: ...
+        def jump(self, seconds: float) -> None: ...
+
 
 __all__ = ["VirtualClock", "active_clock"]
 
@@ -34,8 +42,7 @@ def active_clock() -> VirtualClock | None:
 
 def _nanos(argument: str, seconds: float) -> int:
     if not math.isfinite(seconds):
-        msg = f"{argument} must be a finite number of seconds, not {seconds!r}"
-        raise ValueError(msg)
+        raise ValueError(f"{argument} must be a finite number of seconds, not {seconds!r}")
     return round(seconds * _NANO)
 
 
@@ -45,7 +52,8 @@ class VirtualClock:
     While the clock is active (`with VirtualClock() as clock:`) everything recoup does in this process reads it: a retry
     that waits a minute returns at once, and `clock.sleeps` says how long it would have waited. Only recoup is affected:
     `time.sleep` of your own code still sleeps. asyncio timers cost no time either on a `VirtualEventLoop`; on any other
-    event loop recoup's own pauses are virtual and the loop's timers are real.
+    event loop recoup's own pauses are virtual and the loop's timers are real. Under Trio let it follow Trio's
+    `MockClock` (see `following`).
 
     Safe to use from several threads. Threads that sleep at the same time add up: the clock cannot know that they
     overlap.
@@ -70,7 +78,7 @@ class VirtualClock:
         self._wall_ahead = _nanos("wall", wall) - self._now
         self._sleeps: list[float] = []
         self._replaced: list[Any] = []
-        self._source: Callable[[], float] | None = None
+        self._leader: tuple[Jumping, int] | None = None  # the clock it follows, and how far it is ahead of that one
 
     def __repr__(self) -> str:
         return f"<VirtualClock at {self.monotonic()} s, {len(self._sleeps)} sleeps>"
@@ -83,11 +91,11 @@ class VirtualClock:
 
     def monotonic(self) -> float:
         """Tell the virtual time in seconds."""
-        return self._now / _NANO
+        return self._time() / _NANO
 
     def wall(self) -> float:
         """Tell the virtual time of day in seconds since 1970."""
-        return (self._now + self._wall_ahead) / _NANO
+        return (self._time() + self._wall_ahead) / _NANO
 
     def sleep(self, seconds: float) -> None:
         """Let `seconds` (0 or more) pass at once, and remember them.
@@ -117,7 +125,9 @@ class VirtualClock:
         Raises:
             ValueError: If `seconds` is negative, infinite or not a number.
         """
-        self._move(_not_negative("advance", seconds))
+        nanos = _not_negative("advance", seconds)
+        with self._lock:
+            self._forwards(nanos)
 
     def rewind(self, seconds: float) -> None:
         """Move the clock backwards by `seconds` (0 or more), as a broken machine would.
@@ -125,7 +135,13 @@ class VirtualClock:
         Raises:
             ValueError: If `seconds` is negative, infinite or not a number.
         """
-        self._move(-_not_negative("rewind", seconds))
+        nanos = _not_negative("rewind", seconds)
+        with self._lock:
+            if self._leader is None:
+                self._now -= nanos
+            else:
+                leader, ahead = self._leader
+                self._leader = leader, ahead - nanos
 
     def jump_wall(self, seconds: float) -> None:
         """Set the time of day forwards, or backwards if negative; the monotonic clock does not notice.
@@ -144,12 +160,42 @@ class VirtualClock:
         """
         target = _nanos("reach", moment)
         with self._lock:
-            self._now = max(self._now, target)
+            self._forwards(max(0, target - self._time()))
+
+    @contextmanager
+    def following(self, leader: Jumping) -> Iterator[Self]:
+        """Go with another virtual clock for a while, and push it when this one is pushed: with Trio's `MockClock`.
+
+        Args:
+            leader: A clock with `current_time()` and `jump(seconds)`, as `trio.testing.MockClock` has them.
+
+        Raises:
+            RuntimeError: If this clock follows another one already.
+
+        Example:
+            >>> import trio
+            >>> from trio.testing import MockClock
+            >>> from recoup.testing import VirtualClock
+            >>> trio_clock = MockClock(autojump_threshold=0)
+            >>> with VirtualClock() as clock, clock.following(trio_clock):
+            ...     trio.run(trio.sleep, 60, clock=trio_clock)
+            ...     clock.monotonic()
+            1060.0
+        """
+        if self._leader is not None:
+            raise RuntimeError("this VirtualClock follows another clock already")
+        with self._lock:
+            self._leader = leader, self._now - _nanos("current_time", leader.current_time())
+        try:
+            yield self
+        finally:
+            with self._lock:
+                self._now = self._time()
+                self._leader = None
 
     def __enter__(self) -> Self:
         if self in _active:
-            msg = "this VirtualClock is active already; make another one for an inner scope"
-            raise RuntimeError(msg)
+            raise RuntimeError("this VirtualClock is active already; make another one for an inner scope")
         self._replaced = [getattr(seam, name) for name in _REPLACED]
         for name in _REPLACED:
             setattr(seam, name, getattr(self, name))
@@ -164,9 +210,18 @@ class VirtualClock:
             setattr(seam, name, function)
         self._replaced = []
 
-    def _move(self, nanos: int) -> None:
-        with self._lock:
+    def _time(self) -> int:
+        leading = self._leader  # read once: another thread may stop following in between
+        if leading is None:
+            return self._now
+        leader, ahead = leading
+        return _nanos("current_time", leader.current_time()) + ahead
+
+    def _forwards(self, nanos: int) -> None:
+        if self._leader is None:
             self._now += nanos
+        else:
+            self._leader[0].jump(nanos / _NANO)
 
     def _remember(self, seconds: float) -> None:
         _not_negative("sleep", seconds)
@@ -176,7 +231,7 @@ class VirtualClock:
 
     def _drives_running_loop(self) -> bool:
         if seam.in_trio():
-            return False
+            return self._leader is not None
         return getattr(asyncio.get_running_loop(), "clock", None) is self
 
 
@@ -186,6 +241,5 @@ _REAL_SLEEP_ASYNC = seam.sleep_async
 def _not_negative(argument: str, seconds: float) -> int:
     nanos = _nanos(argument, seconds)
     if nanos < 0:
-        msg = f"{argument} must be 0 s or more, not {seconds!r}"
-        raise ValueError(msg)
+        raise ValueError(f"{argument} must be 0 s or more, not {seconds!r}")
     return nanos

@@ -68,8 +68,7 @@ class _JumpingSelector(selectors.BaseSelector):
     def _wait(self, *, hopeless: bool) -> list[tuple[selectors.SelectorKey, int]]:
         ready = self._real.select(_HOPELESS if hopeless else None)
         if hopeless and not ready:
-            msg = "deadlock: every task waits, and no timer, thread, socket or signal is left that could wake one"
-            raise RuntimeError(msg)
+            raise RuntimeError("deadlock: every task waits, and no timer, thread, socket or signal could wake one")
         return ready
 
     def _alone(self) -> bool:
