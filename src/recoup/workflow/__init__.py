@@ -1,0 +1,1 @@
+"""The workflow: all strategies behind one configuration, as a decorator and as an executor."""

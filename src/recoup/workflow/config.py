@@ -1,0 +1,139 @@
+"""What a workflow can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from recoup._core import checks
+from recoup.strategies.bulkhead.config import BulkheadConfig
+from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
+from recoup.strategies.compensation.config import CompensationConfig
+from recoup.strategies.fallback.config import FallbackConfig
+from recoup.strategies.retry.config import RetryConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from recoup.typing import Seconds
+
+__all__ = ["ErrorRecoveryConfig", "RecoveryStrategy"]
+
+
+class RecoveryStrategy(Enum):
+    """The strategies a workflow is made of.
+
+    `RETRY` calls again, `CIRCUIT_BREAKER` stops calling what is down, `FALLBACK` answers instead, `COMPENSATE` undoes,
+    `DEADLINE` limits the time, `BULKHEAD` limits how many calls run at once, `CACHE` answers a failure with an earlier
+    success.
+    """
+
+    RETRY = "retry"
+    CIRCUIT_BREAKER = "circuit_breaker"
+    FALLBACK = "fallback"
+    COMPENSATE = "compensate"
+    DEADLINE = "deadline"
+    BULKHEAD = "bulkhead"
+    CACHE = "cache"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorRecoveryConfig:
+    """Say which strategies a workflow has, and what holds for all of them.
+
+    A strategy is active if it is listed or if its config is given. The order in which they are listed does not matter:
+    they always stand, from outside in, as fallback and cache, compensation, deadline, retry, circuit breaker,
+    bulkhead, function.
+
+    Args:
+        primary_strategy: A `RecoveryStrategy` or its value as a string. Default RETRY.
+        secondary_strategies: Further strategies. Default `None`: none.
+        retry_config: Config of RETRY. Default `None`: `RetryConfig()` if RETRY is listed.
+        circuit_breaker_config: Config of CIRCUIT_BREAKER. Default `None`: `CircuitBreakerConfig()` if it is listed.
+        fallback_config: Config of FALLBACK and CACHE. FALLBACK cannot be listed without it; CACHE alone means
+            `FallbackConfig(use_cache=True)`, and turns `use_cache` on in a config that is given.
+        compensation_config: Config of COMPENSATE, which cannot be listed without it.
+        bulkhead_config: Config of BULKHEAD. Default `None`: `BulkheadConfig()` if it is listed.
+        max_total_attempts: Most calls of the function in one execution, retries included; at least 1. Default 10.
+        global_timeout: Seconds for one execution, waits included. An async function is cancelled, a plain one is
+            checked between steps; either way `DeadlineExceeded` (a `TimeoutError`) is raised unless a fallback
+            answers. Default 300.0; `None`: no limit.
+        transient_errors: Exception types that are retried; once given, no others are. Default `None`: what
+            `retry_config` says.
+        permanent_errors: Exception types that are never retried, whatever else says so. Default `None`: none.
+        log_errors: Whether a failed execution is logged, as a warning of the logger "recoup". Default True.
+        metrics_enabled: Whether `get_metrics()` counts. Default True.
+        alert_threshold: How many failed executions make `on_alert` be called; at least 1. Default 10.
+
+    Raises:
+        TypeError: If a value has the wrong type; the message names the argument.
+        ValueError: If a value is out of range, or a listed strategy lacks its config.
+
+    Configs are immutable and may be shared between threads and event loops.
+
+    >>> ErrorRecoveryConfig(primary_strategy="retry", global_timeout=30).primary_strategy
+    <RecoveryStrategy.RETRY: 'retry'>
+    """
+
+    primary_strategy: RecoveryStrategy | str = RecoveryStrategy.RETRY
+    secondary_strategies: Sequence[RecoveryStrategy | str] | None = None
+    retry_config: RetryConfig | None = None
+    circuit_breaker_config: CircuitBreakerConfig | None = None
+    fallback_config: FallbackConfig | None = None
+    compensation_config: CompensationConfig | None = None
+    bulkhead_config: BulkheadConfig | None = None
+    max_total_attempts: int = 10
+    global_timeout: Seconds | None = 300.0
+    transient_errors: Sequence[type[Exception]] | None = None
+    permanent_errors: Sequence[type[Exception]] | None = None
+    log_errors: bool = True
+    metrics_enabled: bool = True
+    alert_threshold: int = 10
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        put(self, "primary_strategy", checks.member("primary_strategy", self.primary_strategy, RecoveryStrategy))
+        put(self, "secondary_strategies", _secondary(self.secondary_strategies))
+        for argument, kind in _CONFIGS.items():
+            if getattr(self, argument) is not None:
+                checks.instance(argument, getattr(self, argument), kind)
+        checks.count("max_total_attempts", self.max_total_attempts)
+        put(self, "global_timeout", checks.optional_duration("global_timeout", self.global_timeout, zero=False))
+        for argument in ("transient_errors", "permanent_errors"):
+            if getattr(self, argument) is not None:
+                put(self, argument, checks.exceptions(argument, getattr(self, argument)))
+        checks.boolean("log_errors", self.log_errors)
+        checks.boolean("metrics_enabled", self.metrics_enabled)
+        checks.count("alert_threshold", self.alert_threshold)
+        self._check_listed()
+
+    def _check_listed(self) -> None:
+        if RecoveryStrategy.FALLBACK in self.listed and self.fallback_config is None:
+            raise ValueError("FALLBACK is listed, but fallback_config is missing: say what to answer with")
+        if RecoveryStrategy.COMPENSATE in self.listed and self.compensation_config is None:
+            raise ValueError("COMPENSATE is listed, but compensation_config is missing: say what undoes the operation")
+        if RecoveryStrategy.DEADLINE in self.listed and self.global_timeout is None:
+            raise ValueError("DEADLINE is listed, but global_timeout is None: say how many seconds an execution may take")
+
+    @property
+    def listed(self) -> tuple[RecoveryStrategy, ...]:
+        """The primary strategy and the secondary ones."""
+        return (self.primary_strategy, *(self.secondary_strategies or ()))  # type: ignore[return-value] - coerced above
+
+
+_CONFIGS: dict[str, type[Any]] = {
+    "retry_config": RetryConfig,
+    "circuit_breaker_config": CircuitBreakerConfig,
+    "fallback_config": FallbackConfig,
+    "compensation_config": CompensationConfig,
+    "bulkhead_config": BulkheadConfig,
+}
+
+
+def _secondary(value: Any) -> tuple[RecoveryStrategy, ...]:
+    if value is None:
+        return ()
+    if isinstance(value, (str, RecoveryStrategy)) or not isinstance(value, (list, tuple, set, frozenset)):
+        raise TypeError(f"secondary_strategies must be a list of RecoveryStrategy members, not {checks.shown(value)}")
+    return tuple(checks.member("secondary_strategies", each, RecoveryStrategy) for each in value)

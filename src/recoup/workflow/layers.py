@@ -1,0 +1,99 @@
+"""From a configuration to strategy objects, in the canonical order (rule W2)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from recoup._core.conditions import when
+from recoup.strategies.bulkhead.config import BulkheadConfig
+from recoup.strategies.bulkhead.strategy import Bulkhead
+from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
+from recoup.strategies.circuit_breaker.strategy import CircuitBreaker
+from recoup.strategies.compensation.strategy import Compensation
+from recoup.strategies.deadline.config import DeadlineConfig
+from recoup.strategies.deadline.strategy import TimeLimit
+from recoup.strategies.fallback.config import FallbackConfig
+from recoup.strategies.fallback.strategy import Fallback
+from recoup.strategies.retry.config import RetryConfig
+from recoup.strategies.retry.strategy import RetryExecutor
+from recoup.workflow.config import RecoveryStrategy
+
+if TYPE_CHECKING:
+    from recoup.workflow.config import ErrorRecoveryConfig
+
+__all__ = ["Layers", "build"]
+
+
+class Layers(NamedTuple):
+    """The strategy objects of a workflow, outermost first; `None` where one is not active.
+
+    The order has reasons. The fallback is outermost because it answers whatever failed, the deadline included.
+    Compensation undoes what the whole of the attempts left behind, so it stands outside retry and has its own time.
+    The deadline bounds all attempts and their waits. The breaker is inside retry, so that each attempt counts and an
+    open circuit ends the retrying. The bulkhead is innermost: a call holds a place only while it runs, not while it
+    waits for its next attempt.
+    """
+
+    fallback: Fallback | None
+    compensation: Compensation | None
+    deadline: TimeLimit | None
+    retry: RetryExecutor | None
+    breaker: CircuitBreaker | None
+    bulkhead: Bulkhead | None
+
+
+def build(config: ErrorRecoveryConfig, name: str | None) -> Layers:
+    """Make the strategy objects of a configuration."""
+    listed = config.listed
+
+    def named(kind: str) -> str | None:
+        return None if name is None else f"{name}.{kind}"
+
+    fallback = _fallback(config)
+    compensation = config.compensation_config
+    limit: Any = config.global_timeout
+    retry = _retry(config)
+    breaker = config.circuit_breaker_config
+    if breaker is None and RecoveryStrategy.CIRCUIT_BREAKER in listed:
+        breaker = CircuitBreakerConfig()
+    bulkhead = config.bulkhead_config
+    if bulkhead is None and RecoveryStrategy.BULKHEAD in listed:
+        bulkhead = BulkheadConfig()
+    return Layers(
+        fallback=None if fallback is None else Fallback(fallback, name=named("fallback")),
+        compensation=None if compensation is None else Compensation(
+            replace(compensation, raise_original=True), name=named("compensation")
+        ),
+        deadline=None if limit is None else TimeLimit(
+            DeadlineConfig(seconds=limit, mode="cooperative"), name=f"{name}.global_timeout" if name else "global_timeout"
+        ),
+        retry=None if retry is None else RetryExecutor(retry, name=named("retry")),
+        breaker=None if breaker is None else CircuitBreaker(breaker, name=named("circuit_breaker")),
+        bulkhead=None if bulkhead is None else Bulkhead(bulkhead, name=named("bulkhead")),
+    )
+
+
+def _fallback(config: ErrorRecoveryConfig) -> FallbackConfig | None:
+    """Settle the fallback; CACHE means that an earlier success answers a failure."""
+    if RecoveryStrategy.CACHE not in config.listed:
+        return config.fallback_config
+    if config.fallback_config is None:
+        return FallbackConfig(use_cache=True)
+    return replace(config.fallback_config, use_cache=True)
+
+
+def _retry(config: ErrorRecoveryConfig) -> RetryConfig | None:
+    """Settle what is retried: permanent errors never, transient ones only once they are given (rule W3)."""
+    retry = config.retry_config
+    if retry is None:
+        if RecoveryStrategy.RETRY not in config.listed:
+            return None
+        retry = RetryConfig()
+    changes: dict[str, Any] = {"max_attempts": min(retry.max_attempts, config.max_total_attempts)}
+    if config.transient_errors is not None:
+        changes["retry_on_exceptions"] = config.transient_errors
+    if config.permanent_errors:
+        permanent = when(*config.permanent_errors)
+        changes["abort_on"] = permanent if retry.abort_on is None else permanent | when(retry.abort_on)
+    return replace(retry, **changes)

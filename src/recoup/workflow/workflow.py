@@ -1,0 +1,277 @@
+"""ErrorRecoveryWorkflow: every strategy behind one configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
+
+from recoup._core import chain, checks, emit
+from recoup._core.strategy import Place, Strategy
+from recoup.workflow import layers as room
+from recoup.workflow import watch
+from recoup.workflow.config import ErrorRecoveryConfig
+from recoup.workflow.metrics import Metrics, verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from typing import TypeVar
+
+    from recoup._core.colour import Colour
+    from recoup._core.strategy import Pump
+    from recoup.workflow.record import ExecutionRecord
+
+    T = TypeVar("T")
+
+__all__ = ["ErrorRecoveryWorkflow"]
+
+
+class ErrorRecoveryWorkflow(Strategy):
+    """Run functions under all the strategies of a configuration.
+
+    A decorator (`@workflow`) and an executor (`await workflow.execute(func, args, kwargs)`,
+    `workflow.execute_sync(...)`) over the same layers and the same state: one circuit, one bulkhead, one count.
+
+    Args:
+        config: Which strategies, and what holds for all of them. Default: `ErrorRecoveryConfig()`, that is retry.
+        name: What errors, events and logs call it.
+
+    Attributes:
+        config: The configuration.
+        on_error: Called as `on_error(error)` for each failed execution, also when a fallback then answers. `None` or
+            any callable; may be set at any time; may be async if only async functions are executed.
+        on_alert: Called once as `on_alert(count)` when the number of failed executions reaches `alert_threshold`;
+            `reset_metrics()` arms it again. Otherwise as `on_error`.
+
+    Thread and loop safety: one object serves any number of threads, tasks and event loops.
+
+    >>> import asyncio
+    >>> workflow = ErrorRecoveryWorkflow()
+    >>> async def operation(n: int) -> int:
+    ...     return n + 1
+    >>> asyncio.run(workflow.execute(operation, args=(1,)))
+    2
+    >>> workflow.get_metrics()["successes"]
+    1
+    """
+
+    kind: ClassVar[str] = "workflow"
+
+    def __init__(self, config: ErrorRecoveryConfig | None = None, *, name: str | None = None) -> None:
+        if config is None:
+            config = ErrorRecoveryConfig()
+        checks.instance("config", config, ErrorRecoveryConfig)
+        super().__init__(name=name)
+        self.config = config
+        self.on_error: Callable[[Exception], object] | None = None
+        self.on_alert: Callable[[int], object] | None = None
+        self._metrics = Metrics(enabled=config.metrics_enabled, alert_threshold=config.alert_threshold)
+        self._parts = room.build(config, name)
+        self._account = watch.Account(self._metrics.ended)
+        self._inner = self._watched()
+
+    def __repr__(self) -> str:
+        active = ", ".join(layer.kind for layer in self.layers) or "no strategies"
+        return f"<ErrorRecoveryWorkflow {self.name!r} {active}>"
+
+    @property
+    def layers(self) -> tuple[Strategy, ...]:
+        """The strategy objects, outermost first: the way to the breaker's `state` or the bulkhead's `metrics`."""
+        return tuple(layer for layer in self._parts if layer is not None)
+
+    def _watched(self) -> tuple[Strategy, ...]:
+        """Put the layers that watch between those that act."""
+        parts = self._parts
+        undoing = None
+        if parts.compensation is not None:
+            undoing = watch.Undoing(parts.compensation.config.compensation_actions)
+        ordered = (
+            parts.fallback,
+            watch.Outcome(self._tell, self._tell_async),
+            parts.compensation,
+            undoing,
+            parts.deadline,
+            parts.retry,
+            watch.Tries(),
+            parts.breaker,
+            parts.bulkhead,
+            watch.Calls(),
+        )
+        return tuple(layer for layer in ordered if layer is not None)
+
+    @overload  # type: ignore[override] - the specification's signature, other than that of single strategies
+    async def execute(
+        self,
+        func: Callable[..., Awaitable[T]],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        result: Literal[False] = False,
+    ) -> T: ...
+    @overload
+    async def execute(
+        self,
+        func: Callable[..., T],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        result: Literal[False] = False,
+    ) -> T: ...
+    @overload
+    async def execute(
+        self,
+        func: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        result: Literal[True],
+    ) -> ExecutionRecord: ...
+    async def execute(
+        self,
+        func: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        result: bool = False,
+    ) -> Any:
+        """Call a function, synchronous or asynchronous, under all strategies.
+
+        Args:
+            func: The function; an awaitable that it returns is awaited.
+            args: Its positional arguments, as a list or tuple. Default: none.
+            kwargs: Its keyword arguments. Default `None`: none.
+            result: Return the whole `ExecutionRecord` instead of the value, and do not raise. Default False.
+
+        Returns:
+            What the function returns, or what a fallback answers; with `result=True` the record.
+
+        Raises:
+            Exception: What the function raised last, with a note on what was tried, or what a strategy refuses with.
+            TypeError: If `args` or `kwargs` are not what they should be, or `func` is a generator function.
+        """
+        positional, named = _arguments(args, kwargs)
+        if not result:
+            return await chain.composed_async((self._account, *self._inner), func)(*positional, **named)
+        records: list[ExecutionRecord] = []
+        whole = chain.composed_async((self._kept(records), *self._inner), func)
+        try:
+            await whole(*positional, **named)
+        except Exception:
+            if not records:
+                raise
+        return records.pop()
+
+    def execute_sync(  # type: ignore[override] - the specification's signature, other than that of single strategies
+        self,
+        func: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        result: bool = False,
+    ) -> Any:
+        """Call a plain function under all strategies; the synchronous twin of `execute`.
+
+        Raises:
+            TypeError: If `func` is a coroutine function, or a callback in the configuration is async.
+        """
+        positional, named = _arguments(args, kwargs)
+        if not result:
+            return chain.composed_sync((self._account, *self._inner), func)(*positional, **named)
+        records: list[ExecutionRecord] = []
+        whole = chain.composed_sync((self._kept(records), *self._inner), func)
+        try:
+            whole(*positional, **named)
+        except Exception:
+            if not records:
+                raise
+        return records.pop()
+
+    def _kept(self, records: list[ExecutionRecord]) -> Strategy:
+        """Make an account for one execution whose record somebody wants."""
+
+        def ended(record: ExecutionRecord) -> None:
+            self._metrics.ended(record)
+            records.append(record)
+
+        return watch.Account(ended, keeps=True)
+
+    def _pumps(self, place: Place) -> Sequence[Pump]:
+        whole = (self._account, *self._inner)
+        pumps: list[Pump] = []
+        for index, layer in enumerate(whole):
+            inside = Place(place.target, (*place.outer, *whole[:index]), place.colour)
+            pumps.extend(layer._pumps(inside))  # noqa: SLF001 - the strategy protocol is private to recoup
+        return pumps
+
+    def _accept(self, colour: Colour, target: object) -> None:
+        for layer in self._inner:
+            layer._accept(colour, target)  # noqa: SLF001 - the strategy protocol is private to recoup
+
+    def get_metrics(self) -> dict[str, Any]:
+        """Give a copy of the counters.
+
+        Returns:
+            attempts (executions that ended), successes, fallbacks, failures (attempts = successes + fallbacks +
+            failures), compensations, calls (runs of the function), retries, rejections (attempts that our own breaker
+            or bulkhead refused), last_execution_time and total_execution_time in seconds, bulkhead (its metrics, or
+            `None`) and circuit_breaker (its state, or `None`). All keys are there from the start; with
+            `metrics_enabled=False` the counters stay 0.
+        """
+        bulkhead, breaker = self._parts.bulkhead, self._parts.breaker
+        return {
+            **self._metrics.snapshot(),
+            "bulkhead": None if bulkhead is None else dict(bulkhead.metrics),
+            "circuit_breaker": None if breaker is None else {"state": breaker.state.value},
+        }
+
+    def reset_metrics(self) -> None:
+        """Set all counters to 0 and arm `on_alert` again."""
+        self._metrics.reset()
+
+    def get_health_status(self) -> dict[str, Any]:
+        """Sum up how things are.
+
+        Returns:
+            status ("healthy", "degraded" or "failing": by the circuit, or an error rate above 0.1 or from 0.5),
+            error_rate and success_rate (0..1, both 0.0 before any work), attempts, and circuit_breaker (its state as
+            a string, or `None`).
+        """
+        rates = self._metrics.rates()
+        circuit = None if self._parts.breaker is None else self._parts.breaker.state.value
+        attempts = self._metrics.snapshot()["attempts"]
+        status = verdict(rates["error_rate"], circuit)
+        return {"status": status, **rates, "attempts": attempts, "circuit_breaker": circuit}
+
+    def _tell(self, error: Exception) -> None:
+        count = self._noted(error)
+        if self.on_error is not None:
+            emit.call(self.on_error, error)
+        if count is not None and self.on_alert is not None:
+            emit.call(self.on_alert, count)
+
+    async def _tell_async(self, error: Exception) -> None:
+        count = self._noted(error)
+        if self.on_error is not None:
+            await emit.call_async(self.on_error, error)
+        if count is not None and self.on_alert is not None:
+            await emit.call_async(self.on_alert, count)
+
+    def _noted(self, error: Exception) -> int | None:
+        """Log and count a failed execution."""
+        if self.config.log_errors:
+            import logging  # noqa: PLC0415 - not before something goes wrong
+
+            logging.getLogger("recoup").warning(
+                "%s: execution failed: %s: %s", self.name, type(error).__qualname__, error
+            )
+        return self._metrics.failed()
+
+
+def _arguments(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Check the arguments for the function; a bare string or dict is a forgotten comma or a wrong place."""
+    if isinstance(args, (str, bytes, Mapping)) or not isinstance(args, (list, tuple)):
+        raise TypeError(f"args must be a list or tuple of positional arguments, such as (1,), not a {type(args).__name__}")
+    if kwargs is None:
+        return tuple(args), {}
+    if not isinstance(kwargs, Mapping):
+        raise TypeError(f"kwargs must be a mapping of keyword arguments, not a {type(kwargs).__name__}")
+    return tuple(args), dict(kwargs)
