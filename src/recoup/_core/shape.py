@@ -1,0 +1,197 @@
+"""Gives a pump the user's own parameters in place of `*args, **kwargs`.
+
+A closure that takes `*args, **kwargs` costs every call a tuple, a dict and the interpreter's slow way of calling.
+`build` makes the closure that somebody would have written for this very function, from the pump's syntax tree:
+
+    def retrying(fn, run):                          def retrying(fn, run):
+        def retrying(*args, **kwargs):                  def retrying(path, *, timeout):
+            try:                                            try:
+                return fn(*args, **kwargs)      ->              return fn(path, timeout=timeout)
+            except Exception as error: ...                  except Exception as error: ...
+
+It is an optimisation and nothing else: with `RECOUP_SHAPE=off` in the environment, or when anything is in doubt,
+`build` returns what the factory returned. It does not believe the source: the factory's lines are read, compiled
+and compared with the code that was imported (files change on disk, frozen applications have none), and with its new
+parameters the pump must still have the same variables. File name and line numbers stay, so that tracebacks,
+debuggers and coverage show the pump as it is written.
+
+What a pump keeps to: it uses its arguments only as `...(*args, **kwargs)`, once or several times, in its own body and
+not in a function nested there. Whatever is called so gets them *bound* to the parameters of `like`: positional ones
+by position, defaults filled in. To the user's function that is the same call; anybody else must not care. Wrong
+arguments never enter a shaped pump: calling it is the usual TypeError, where the plain twin meets the function's own.
+
+Names are no shape: the code is compiled with symbols for parameters and gets the user's names afterwards. So one
+compilation serves all functions of a shape, and a user's name means nothing to the pump. A variable of the pump that
+has the name of a parameter is renamed, because a debugger writes variables back by name (`sys.settrace`, until 3.12).
+"""
+
+from __future__ import annotations
+import __future__
+
+import ast
+import inspect
+import os
+from functools import lru_cache
+from types import CodeType, FunctionType
+from typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["build"]
+
+
+class Shape(NamedTuple):
+    """What matters of a parameter list: the number of positional ones, the keyword-only names, `*` and `**`."""
+
+    positional: int
+    keywords: tuple[str, ...]
+    star: bool
+    double_star: bool
+
+    @classmethod
+    def of(cls, code: CodeType) -> Shape:
+        """Read the parameters of a function from its code."""
+        named = code.co_argcount + code.co_kwonlyargcount
+        keywords = code.co_varnames[code.co_argcount : named]
+        star, double_star = code.co_flags & inspect.CO_VARARGS, code.co_flags & inspect.CO_VARKEYWORDS
+        return cls(code.co_argcount, keywords, bool(star), bool(double_star))
+
+    @property
+    def size(self) -> int:
+        """Count the parameters; they are the first variables of a code object."""
+        return self.positional + len(self.keywords) + self.star + self.double_star
+
+
+def build(factory: Callable[..., Any], like: object, fn: Callable[..., Any], /, *cells: Any) -> Any:
+    """Return `factory(fn, *cells)`, with the parameters and defaults of `like` if that is possible.
+
+    Any thread may call this at any time.
+
+    Args:
+        factory: A function at module level that ends with the definition of the pump and `return` of its name.
+        like: What the user decorated. Only a plain function is believed: its parameters are read from its code,
+            not from `__wrapped__` or `__signature__`, which may claim anything.
+        fn: What the pump goes round; it takes the same arguments as `like`.
+        cells: The factory's other arguments.
+
+    Returns:
+        The pump. The factory ran exactly once. Defaults are those that `like` has now.
+    """
+    plain = factory(fn, *cells)
+    if type(like) is not FunctionType or os.environ.get("RECOUP_SHAPE") == "off":
+        return plain
+    shape = Shape.of(like.__code__)
+    code = _shaped(factory, shape)
+    if code is None or getattr(plain, "__code__", None) not in factory.__code__.co_consts:  # it may return early
+        return plain
+    names = like.__code__.co_varnames[: shape.size]
+    code = code.replace(
+        co_varnames=names + _apart(code.co_varnames[shape.size :], names),
+        co_freevars=_apart(code.co_freevars, names),
+        co_posonlyargcount=like.__code__.co_posonlyargcount,
+    )
+    shaped = FunctionType(code, plain.__globals__, plain.__name__, like.__defaults__, plain.__closure__)
+    shaped.__kwdefaults__ = like.__kwdefaults__
+    return shaped
+
+
+def _apart(ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[str, ...]:
+    """Rename what has a name of theirs; a name with a dot is one that nobody can write."""
+    return tuple(f"pump.{name}" if name in theirs else name for name in ours)
+
+
+@lru_cache(maxsize=512)
+def _shaped(factory: Any, shape: Shape) -> CodeType | None:
+    """Compile the pump for a shape, with symbols for names; give None if anything is in doubt."""
+    try:
+        tree = _tree(factory)
+        _reshape(tree, shape)
+        [plain], [shaped] = _codes(factory.__code__), _codes(_compiled(tree, factory.__code__))
+    except Exception:  # noqa: BLE001 - the plain twin does the same work: nothing in here may break a decoration
+        return None
+    same = (
+        Shape.of(plain) == Shape(0, (), True, True)
+        and plain.co_varnames[:2] == ("args", "kwargs")
+        and shaped.co_varnames[shape.size :] == plain.co_varnames[2:]
+        and shaped.co_freevars == plain.co_freevars
+        and shaped.co_cellvars == plain.co_cellvars == ()
+    )
+    return shaped if same else None
+
+
+def _tree(factory: FunctionType) -> ast.Module:
+    """Parse a factory; raise unless its source compiles to the code that was imported."""
+    tree, known = ast.parse(_source(factory)), factory.__code__
+    found = _compiled(tree, known)
+    for one, other in zip((found, *_codes(found)), (known, *_codes(known)), strict=True):
+        if one != other or one.co_linetable != other.co_linetable:  # on 3.11 == leaves out the line numbers
+            raise ValueError(f"the source of {factory.__qualname__} is not what was imported")
+    return tree
+
+
+@lru_cache(maxsize=256)
+def _source(factory: FunctionType) -> bytes:
+    """Read a factory's lines, and put as many empty ones above as there are others, so that numbers stay."""
+    code = factory.__code__
+    first, last = code.co_firstlineno, max(line for _, _, line in code.co_lines() if line)
+    lines = factory.__globals__["__spec__"].loader.get_data(code.co_filename).splitlines(keepends=True)
+    return b"\n" * (first - 1) + b"".join(lines[first - 1 : last])
+
+
+def _compiled(tree: ast.Module, known: CodeType) -> CodeType:
+    """Compile a tree of one function as its module was; give that function's code."""
+    flags = known.co_flags & __future__.annotations.compiler_flag
+    [code] = _codes(compile(tree, known.co_filename, "exec", flags, dont_inherit=True))
+    return code
+
+
+def _codes(code: CodeType) -> list[CodeType]:
+    return [each for each in code.co_consts if isinstance(each, CodeType)]
+
+
+def _reshape(tree: ast.Module, shape: Shape) -> None:
+    """Give the pump of a factory other parameters, and the calls that pass them on the same; raise in doubt."""
+
+    def symbol(name: str) -> ast.Name:
+        return ast.Name(name, ast.Load())
+
+    pump, calls = _parts(tree)
+    positional = [str(number) for number in range(shape.positional)]
+    pump.args = ast.arguments(
+        posonlyargs=[],
+        args=[ast.arg(name) for name in positional],
+        vararg=ast.arg("*") if shape.star else None,
+        kwonlyargs=[ast.arg(f"{name}=") for name in shape.keywords],
+        kw_defaults=[None] * len(shape.keywords),
+        kwarg=ast.arg("**") if shape.double_star else None,
+        defaults=[],
+    )
+    for call in calls:
+        call.args = [symbol(name) for name in positional]
+        call.keywords = [ast.keyword(name, symbol(f"{name}=")) for name in shape.keywords]
+        if shape.star:
+            call.args.append(ast.Starred(symbol("*"), ast.Load()))
+        if shape.double_star:
+            call.keywords.append(ast.keyword(None, symbol("**")))
+    ast.fix_missing_locations(tree)
+
+
+def _parts(tree: Any) -> tuple[Any, list[ast.Call]]:
+    """Find the pump in a factory, and the calls in it that pass the arguments on; raise if it uses them otherwise."""
+    [factory] = tree.body
+    *_, pump, last = factory.body
+    calls, uses = [], 0
+    for node in ast.walk(pump):
+        match node:
+            case ast.Call(_, [ast.Starred(ast.Name("args"))], [ast.keyword(None, ast.Name("kwargs"))]):
+                calls.append(node)
+            case ast.Name("args" | "kwargs"):
+                uses += 1
+            case _:
+                pass
+    if not calls or uses != 2 * len(calls) or pump.decorator_list or ast.unparse(last) != f"return {pump.name}":
+        raise ValueError(f"{factory.name} does not end with a pump that only passes its arguments on")
+    return pump, calls
