@@ -1,0 +1,1 @@
+"""The specification, run block by block."""
