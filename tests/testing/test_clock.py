@@ -41,11 +41,14 @@ def test_sync_and_async_pauses_are_recorded_alike(clock: VirtualClock) -> None:
 
 
 def test_ten_tenths_are_one_second(clock: VirtualClock) -> None:
-    """Time does not drift with the last bit of a float."""
+    """Time does not drift with the last bit of a float; what a float cannot hold is rounded to the nanosecond."""
     began = clock.monotonic()
     for _ in range(10):
         clock.sleep(0.1)
     assert clock.monotonic() == began + 1
+    for _ in range(1000):
+        clock.sleep(0.001009)  # times 1e9 it is 1008999.9999999999
+    assert clock.monotonic() == began + 1 + 1.009
 
 
 def test_pause_on_a_common_loop_is_virtual() -> None:

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import pytest
 
+from recoup._core import clock as seam
 from recoup.testing import VirtualClock, VirtualEventLoop, loop, run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 async def test_timers_cost_nothing_and_agree_with_the_clock(clock: VirtualClock) -> None:
@@ -170,3 +179,52 @@ def test_loops_can_be_told_apart_by_clock() -> None:
     running = VirtualEventLoop(clock)
     assert running.clock is clock
     running.close()
+
+
+async def test_parallel_pauses_of_recoup_overlap(clock: VirtualClock) -> None:
+    """A hundred tasks that recoup lets wait a second wait a second together, each of them on the record."""
+    began = clock.monotonic()
+    await asyncio.gather(*(seam.pause_async(1) for _ in range(100)))
+    assert clock.monotonic() - began == 1
+    assert clock.sleeps == [1] * 100
+
+
+def _run_until_woken(prepare: Callable[[asyncio.AbstractEventLoop, asyncio.Event], object]) -> None:
+    async def main() -> None:
+        woken = asyncio.Event()
+        prepare(asyncio.get_running_loop(), woken)
+        await woken.wait()
+
+    run(main())
+
+
+def _in_another_process(act: str, *files: int) -> subprocess.Popen[bytes]:
+    """Act in a moment, without a second thread in this process."""
+    return subprocess.Popen([sys.executable, "-c", f"import os, time; time.sleep(0.2); {act}"], pass_fds=files)
+
+
+@pytest.fixture
+def impatient(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the loop see a deadlock nearly at once."""
+    monkeypatch.setattr(loop, "_HOPELESS", 0.01)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_watched_socket_is_no_deadlock() -> None:
+    """While the loop watches a socket, bytes may still come, so it waits on."""
+    left, right = socket.socketpair()
+    with left, right, _in_another_process(f"os.write({right.fileno()}, b'x')", right.fileno()):
+        _run_until_woken(lambda running, woken: running.add_reader(left, woken.set))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_signal_handler_is_no_deadlock() -> None:
+    """While the loop handles a signal, it may still come, so it waits on."""
+    with _in_another_process(f"os.kill({os.getpid()}, {signal.SIGUSR1:d})"):
+        _run_until_woken(lambda running, woken: running.add_signal_handler(signal.SIGUSR1, woken.set))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_another_thread_is_no_deadlock() -> None:
+    """While another thread lives, it may still call, so the loop waits on."""
+    _run_until_woken(lambda running, woken: threading.Timer(0.2, running.call_soon_threadsafe, [woken.set]).start())
