@@ -1,0 +1,183 @@
+"""What the pumps and blocks of a circuit breaker ask: may this call pass, and what does its outcome mean?
+
+Here the circuit meets the clock, the user's conditions, the callbacks and the listeners; all of them outside its lock.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from recoup._core import clock, conditions, emit, mode, timing
+from recoup.errors import CircuitBreakerError
+from recoup.strategies.circuit_breaker.phases import UNCOUNTED, CircuitBreakerState
+from recoup.strategies.circuit_breaker.state import Circuit
+from recoup.strategies.circuit_breaker.window import Tally
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from recoup._core.strategy import Strategy
+    from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
+    from recoup.strategies.circuit_breaker.news import Notice
+    from recoup.strategies.circuit_breaker.phases import Permit
+
+__all__ = ["Calls"]
+
+# Control flow that no timer of ours sends: never a failure. The first may come from a finaliser, which must not lock.
+_NOT_OURS = (GeneratorExit, KeyboardInterrupt, SystemExit)
+
+
+class Calls:
+    """One circuit breaker as its calls see it.
+
+    Args:
+        owner: The strategy object, for its name.
+        config: What counts.
+
+    Attributes:
+        circuit: The state.
+        refused: How many calls were refused.
+    """
+
+    __slots__ = ("_bad", "_callbacks", "_counts", "_owner", "circuit", "refused")
+
+    def __init__(self, owner: Strategy, config: CircuitBreakerConfig) -> None:
+        self._owner = owner
+        self.circuit = Circuit(config)
+        self.refused = Tally()
+        counts = conditions.compiled("failure_on", Exception if config.failure_on is None else config.failure_on)
+        if config.ignore_on is not None:
+            counts &= ~conditions.compiled("ignore_on", config.ignore_on)
+        self._counts = conditions.some("failure_on", counts)
+        self._bad = config.failure_on_result
+        self._callbacks = {
+            CircuitBreakerState.OPEN: config.on_open,
+            CircuitBreakerState.CLOSED: config.on_close,
+            CircuitBreakerState.HALF_OPEN: config.on_half_open,
+        }
+
+    def admit(self, *, told: bool) -> Permit | None:
+        """Let a call pass or raise; None while there is news to tell first, unless that was tried."""
+        if mode.active and mode.off():
+            return UNCOUNTED
+        now = clock.monotonic()
+        circuit = self.circuit
+        circuit.advance(now)
+        if circuit.news and not told:
+            return None
+        permit = circuit.enter(now)
+        if permit is None:
+            raise self._refusal(now)
+        return permit
+
+    def failed(
+        self, permit: Permit, error: BaseException, outer: tuple[Strategy, ...], *, theirs: bool = False
+    ) -> bool:
+        """Judge what a call ended with instead of a result; tell whether there is news.
+
+        Args:
+            permit: Of the call.
+            error: A failure, or neutral: the condition decides for an `Exception`; control flow is neutral unless a
+                timer of the same stack cut the call off (G2).
+            outer: The layers outside this one in the same stack.
+            theirs: The consumer of a stream threw it in.
+        """
+        if isinstance(error, Exception):
+            counts = not theirs and self._judged(permit, self._counts, error)
+        else:
+            counts = bool(outer) and not isinstance(error, _NOT_OURS) and timing.struck_in(outer)
+        if counts:
+            return self._recorded(self.circuit.failed(permit, clock.monotonic(), error))
+        permit.give_back(clock.monotonic())
+        return False
+
+    def returned(self, permit: Permit, result: object) -> bool:
+        """Record a success that `tick` could not count; tell whether there is news."""
+        if self._bad is not None and self._judged(permit, self._turned_down, result):
+            return self._recorded(self.circuit.failed(permit, clock.monotonic(), None))
+        return self._recorded(self.circuit.succeeded(permit, clock.monotonic()))
+
+    def leave(self, permit: Permit, thrown: BaseException) -> Permit:
+        """Give the permit of a stream back when its consumer closes it, before the generator's own clean-up runs.
+
+        The clean-up of a generator that nobody holds any more runs in a finaliser: what it raises must not lock.
+        """
+        if not isinstance(thrown, GeneratorExit):
+            return permit
+        permit.give_back(clock.monotonic())
+        return UNCOUNTED
+
+    def tell(self) -> None:
+        """Tell what happened, unless somebody else is telling already."""
+        news = self.circuit.news
+        while (notice := news.hear()) is not None:
+            try:
+                self._report(notice)
+                callback = self._callbacks[notice.state]
+                if callback is not None:
+                    emit.call(callback)
+            finally:
+                news.told()
+
+    async def tell_async(self) -> None:
+        """Do what `tell` does, awaiting the callbacks."""
+        news = self.circuit.news
+        while (notice := news.hear()) is not None:
+            try:
+                self._report(notice)
+                callback = self._callbacks[notice.state]
+                if callback is not None:
+                    await emit.call_async(callback)
+            finally:
+                news.told()
+
+    def _judged(self, permit: Permit, judge: Callable[[Any], bool], subject: object) -> bool:
+        """Ask the user's condition, giving the permit back if that raises; with recovery off nothing is a failure."""
+        if mode.active and mode.off():
+            return False
+        try:
+            return judge(subject)
+        except BaseException:
+            permit.give_back(clock.monotonic())
+            raise
+
+    def _turned_down(self, result: object) -> bool:
+        assert self._bad is not None  # noqa: S101 - asked only then
+        return bool(conditions.plainly("failure_on_result", self._bad(result)))
+
+    def _recorded(self, counted: bool) -> bool:  # noqa: FBT001 - private, and the only argument
+        if not counted and emit.listeners:
+            from recoup.events import LateResultIgnored  # noqa: PLC0415 - nobody pays for events who does not listen
+
+            emit.tell(LateResultIgnored(self._owner.name))
+        return bool(self.circuit.news)
+
+    def _refusal(self, now: float) -> CircuitBreakerError:
+        self.refused.add()
+        circuit = self.circuit
+        wait, cause, name = circuit.wait_time(now), circuit.cause, self._owner.name
+        if emit.listeners:
+            from recoup.events import CallRefused  # noqa: PLC0415 - as above
+
+            emit.tell(CallRefused(name, self._owner.kind, wait))
+        if cause is None:
+            return CircuitBreakerError(name=name, wait_time=wait)
+        return CircuitBreakerError(
+            name=name,
+            wait_time=wait,
+            last_error_type=cause.error_type,
+            last_error_text=cause.text,
+            last_error_age=max(0.0, now - cause.at),
+        )
+
+    def _report(self, notice: Notice) -> None:
+        if not emit.listeners:
+            return
+        from recoup import events  # noqa: PLC0415 - as above
+
+        if notice.state is CircuitBreakerState.OPEN:
+            emit.tell(events.CircuitOpened(self._owner.name, notice.open_time, notice.error_type))
+        elif notice.state is CircuitBreakerState.CLOSED:
+            emit.tell(events.CircuitClosed(self._owner.name))
+        else:
+            emit.tell(events.CircuitHalfOpened(self._owner.name))

@@ -1,0 +1,106 @@
+"""Circuits in your own hands: forced open or disabled until released (C1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from recoup._core import checks
+from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+    from recoup.strategies.circuit_breaker.strategy import CircuitBreaker
+
+__all__ = ["Hold", "disable", "force_open"]
+
+
+class Hold:
+    """Circuit breakers held by hand, until `release()` or the end of the `with` block.
+
+    Holds nest: of several on one breaker, the newest that is not released counts. A hold that is thrown away stays in
+    force; `CircuitBreaker.reset()` ends all of a breaker's.
+
+    Thread and loop safety: any thread may hold and release at any time.
+    """
+
+    __slots__ = ("_breakers", "_state")
+
+    def __init__(self, breakers: tuple[CircuitBreaker, ...], state: CircuitBreakerState) -> None:
+        self._breakers = breakers
+        self._state = state
+        for breaker in breakers:
+            breaker._hold(self, state)  # noqa: SLF001 - one room
+        for breaker in breakers:
+            breaker._tell_by_hand()  # noqa: SLF001
+
+    def release(self) -> None:
+        """Let every breaker go back to the state it was in; a second call does nothing.
+
+        It goes back to that state with a clean slate: the window of a closed one is empty, a half-open one has no
+        probes out. The time of an open one has gone on.
+        """
+        for breaker in self._breakers:
+            breaker._release(self)  # noqa: SLF001
+        for breaker in self._breakers:
+            breaker._tell_by_hand()  # noqa: SLF001
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def __repr__(self) -> str:
+        return f"<Hold {self._state.value} on {', '.join(repr(each.name) for each in self._breakers)}>"
+
+
+def force_open(*breakers: CircuitBreaker) -> Hold:
+    """Have circuit breakers refuse every call until released.
+
+    Args:
+        breakers: At least one.
+
+    Returns:
+        A hold, with `release()`; also a context manager. Calls that are running go on, and their outcomes are dropped.
+
+    Raises:
+        TypeError: If nothing, or something else than circuit breakers, is given.
+
+    >>> from recoup import CircuitBreaker
+    >>> database, search = CircuitBreaker(name="database"), CircuitBreaker(name="search")
+    >>> with force_open(database, search):
+    ...     database.state.value, search.state.value
+    ('forced_open', 'forced_open')
+    >>> database.state.value
+    'closed'
+    """
+    return Hold(_checked(breakers), CircuitBreakerState.FORCED_OPEN)
+
+
+def disable(*breakers: CircuitBreaker) -> Hold:
+    """Have circuit breakers let every call through and count nothing until released.
+
+    Args:
+        breakers: At least one.
+
+    Returns:
+        A hold, with `release()`; also a context manager.
+
+    Raises:
+        TypeError: If nothing, or something else than circuit breakers, is given.
+    """
+    return Hold(_checked(breakers), CircuitBreakerState.DISABLED)
+
+
+def _checked(breakers: tuple[CircuitBreaker, ...]) -> tuple[CircuitBreaker, ...]:
+    from recoup.strategies.circuit_breaker.strategy import CircuitBreaker  # noqa: PLC0415 - it imports this file
+
+    if not breakers:
+        raise TypeError("give at least one circuit breaker to hold")
+    for breaker in breakers:
+        checks.instance("breakers", breaker, CircuitBreaker)
+    return breakers

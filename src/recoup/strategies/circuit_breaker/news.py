@@ -1,0 +1,49 @@
+"""Transitions on their way to callbacks and listeners: each told once, in order, by one teller at a time (G9)."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
+
+__all__ = ["News", "Notice"]
+
+
+class Notice(NamedTuple):
+    """A transition that has to be told: to OPEN, HALF_OPEN or CLOSED."""
+
+    state: CircuitBreakerState
+    open_time: float = 0.0
+    error_type: str | None = None
+
+
+class News(deque[Notice]):
+    """What has not been told yet. True while there is something.
+
+    No lock: a teller may end in a finaliser, which may run inside any lock.
+    """
+
+    __slots__ = ("_seat",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seat: deque[None] = deque([None])  # whoever has popped it is telling
+
+    def hear(self) -> Notice | None:
+        """Give the next notice to the only teller; None if there is none, or somebody else tells them."""
+        while self:  # looked at again after the seat is free, for what came in between
+            try:
+                self._seat.pop()
+            except IndexError:
+                return None
+            try:
+                return self.popleft()
+            except IndexError:
+                self._seat.append(None)
+        return None
+
+    def told(self) -> None:
+        """Let the next notice be told; follows every notice that `hear` gave."""
+        self._seat.append(None)

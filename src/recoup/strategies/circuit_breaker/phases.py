@@ -1,0 +1,209 @@
+"""The states of a circuit as objects, and the permits that calls hold of them.
+
+Nothing here locks: the circuit does, for all of it except what is marked as lock-free.
+"""
+
+from __future__ import annotations
+
+import math
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from recoup.strategies.circuit_breaker.window import FailureWindow, numbers
+
+if TYPE_CHECKING:
+    from collections import deque
+    from collections.abc import Callable
+    from typing import ClassVar, TypeAlias
+
+    from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
+
+__all__ = ["GRAIN", "UNCOUNTED", "Cause", "CircuitBreakerState", "Closed", "HalfOpen", "Held", "Lease", "Open", "ask"]
+
+GRAIN = 1e-6
+"""A timer is due this many seconds early.
+
+A clock that counts from 1970 (freezegun's) is a float with steps of 0.24 us: without this, moving it by exactly the
+open time may miss by one step. Nor is anybody sent away to wait for less than a microsecond.
+"""
+
+
+class CircuitBreakerState(Enum):
+    """What a circuit does with calls.
+
+    * `CLOSED`: lets all through and counts failures.
+    * `OPEN`: refuses all until its time is over.
+    * `HALF_OPEN`: lets a few probes through, which decide.
+    * `FORCED_OPEN`: refuses all, by hand, until released.
+    * `DISABLED`: lets all through and counts nothing, by hand, until released.
+    """
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+    FORCED_OPEN = "forced_open"
+    DISABLED = "disabled"
+
+
+def ask() -> None:
+    """Count nothing: what `tick` is where a success must be recorded under the lock."""
+
+
+class Closed:
+    """A closed circuit, and the permit of every call that begins in it.
+
+    Attributes:
+        tick: Count a success without a lock; gives None if that is not enough (lock-free).
+        number: Take the number of a call (lock-free).
+        window: The recent failures.
+    """
+
+    __slots__ = ("number", "tick", "window")
+    state: ClassVar[CircuitBreakerState] = CircuitBreakerState.CLOSED
+
+    def __init__(self, config: CircuitBreakerConfig) -> None:
+        self.number = numbers()
+        self.tick: Callable[[], int | None] = self.number if config.failure_on_result is None else ask
+        self.window = FailureWindow(config)
+
+    def give_back(self, now: float) -> None:
+        """Do nothing: a neutral call leaves no trace in a closed circuit."""
+
+
+class Open:
+    """An open circuit.
+
+    Attributes:
+        until: When probes may begin.
+    """
+
+    __slots__ = ("until",)
+    state: ClassVar[CircuitBreakerState] = CircuitBreakerState.OPEN
+
+    def __init__(self, until: float) -> None:
+        self.until = until
+
+
+class HalfOpen:
+    """A half-open circuit.
+
+    Attributes:
+        successes: How many probes succeeded.
+        out: When each probe that is running expires; the first of them first.
+        lapsed: When the first probe expired that was given back too late; infinity if none was.
+    """
+
+    __slots__ = ("lapsed", "out", "successes")
+    state: ClassVar[CircuitBreakerState] = CircuitBreakerState.HALF_OPEN
+
+    def __init__(self) -> None:
+        self.successes = 0
+        self.out: dict[int, float] = {}
+        self.lapsed = math.inf
+
+    def take_back(self, key: int, when: float) -> None:
+        """Take in a probe that ended neutrally; too late is as bad as never."""
+        until = self.out.pop(key, None)
+        if until is not None and until - when <= GRAIN:
+            self.lapsed = min(self.lapsed, until)
+
+    def restart(self, latest: float) -> None:
+        """Let no probe expire later than this: a clock that went backwards restarts the timers."""
+        if self.out and next(reversed(self.out.values())) > latest:
+            self.out = {key: min(until, latest) for key, until in self.out.items()}
+
+    def lost(self, now: float) -> float:
+        """Tell when the first probe expired; infinity if none has."""
+        first = next(iter(self.out.values()), math.inf)
+        return min(self.lapsed, first) if first - now <= GRAIN else self.lapsed
+
+
+class Held:
+    """A circuit that somebody holds by hand.
+
+    Attributes:
+        beneath: What it goes back to when it is released.
+    """
+
+    __slots__ = ("beneath", "state")
+
+    def __init__(self, state: CircuitBreakerState, beneath: Phase) -> None:
+        self.state = state
+        self.beneath = beneath
+
+
+class Cause:
+    """What opened a circuit. Not the exception, which would keep a request's locals alive (C7).
+
+    Attributes:
+        error_type: Its type name.
+        text: Its text, at most 200 characters; empty until `word` was called.
+        at: When that was.
+    """
+
+    __slots__ = ("at", "error_type", "text")
+
+    def __init__(self, error: BaseException | None, at: float) -> None:
+        self.error_type = "UnacceptableResult" if error is None else type(error).__qualname__
+        self.text = ""
+        self.at = at
+
+    def word(self, error: BaseException | None) -> None:
+        """Put the error into words. This runs the user's code: never under a lock."""
+        if error is None:
+            self.text = "failure_on_result counted the result as a failure"
+            return
+        try:
+            text = str(error)
+        except Exception:  # noqa: BLE001 - the user's own __str__; the circuit opens all the same
+            text = "(an error whose text cannot be made)"
+        self.text = text if len(text) <= 200 else text[:197] + "..."
+
+
+class Lease:
+    """The permit of one probe. Dropped without a word, it gives itself back.
+
+    Attributes:
+        key: Its key in `HalfOpen.out`.
+        phase: The state it belongs to; None once it is settled.
+    """
+
+    __slots__ = ("_returned", "key", "phase")
+
+    def __init__(self, returned: deque[tuple[HalfOpen, int, float]], phase: HalfOpen, key: int) -> None:
+        self._returned = returned
+        self.key = key
+        self.phase: HalfOpen | None = phase
+
+    tick = staticmethod(ask)
+
+    def give_back(self, now: float) -> None:
+        """Give the probe back neutrally, once, at this moment (lock-free)."""
+        if self.phase is not None:
+            self._returned.append((self.phase, self.key, now))
+            self.phase = None
+
+    def __del__(self) -> None:
+        # Nobody knows when it was really over, so the benefit of the doubt: in time. Reading a clock is no work for a
+        # finaliser, which may run at the end of the interpreter.
+        self.give_back(-math.inf)
+
+
+class Uncounted:
+    """The permit of a call that the circuit takes no notice of."""
+
+    __slots__ = ()
+
+    def tick(self) -> int:
+        """Count nothing, and say that nothing else has to be done."""
+        return 0
+
+    def give_back(self, now: float) -> None:
+        """Do nothing."""
+
+
+UNCOUNTED = Uncounted()
+
+if TYPE_CHECKING:
+    Phase: TypeAlias = Closed | Open | HalfOpen | Held
+    Permit: TypeAlias = Closed | Lease | Uncounted

@@ -1,0 +1,151 @@
+"""The pumps of the circuit breaker, one in each colour and kind.
+
+A healthy call of a closed circuit reads the era once and takes a number: `tick` gives None only where a success has to
+be recorded under the lock. `admit` gives None when there is news to tell before a lease is held, and raises the refusal
+itself, so that no frame keeps it. An outcome that decided nothing tells nothing: it may come from a finaliser.
+"""
+
+from __future__ import annotations
+
+from recoup._core.streams import AsyncCursor, Cursor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+    from typing import Any, TypeAlias
+
+    from recoup._core.strategy import Strategy
+    from recoup.strategies.circuit_breaker.calls import Calls
+    from recoup.strategies.circuit_breaker.state import Circuit
+
+    Layers: TypeAlias = tuple[Strategy, ...]
+
+__all__ = ["guarding", "guarding_async", "guarding_stream", "guarding_stream_async"]
+
+
+def guarding(
+    fn: Callable[..., Any],
+    circuit: Circuit,
+    calls: Calls,
+    outer: Layers,
+    tell: Callable[[], None],
+) -> Callable[..., Any]:
+    """Call a function if the circuit lets it, and tell the circuit how that went."""
+
+    def guarding(*args: Any, **kwargs: Any) -> Any:
+        permit: Any = circuit.era
+        if permit is None:
+            permit = calls.admit(told=False)
+            if permit is None:
+                tell()
+                permit = calls.admit(told=True)
+        try:
+            result = fn(*args, **kwargs)
+        except BaseException as error:
+            if calls.failed(permit, error, outer):
+                tell()
+            raise
+        if permit.tick() is None and calls.returned(permit, result):
+            tell()
+        return result
+
+    return guarding
+
+
+def guarding_async(
+    fn: Callable[..., Awaitable[Any]],
+    circuit: Circuit,
+    calls: Calls,
+    outer: Layers,
+    tell: Callable[[], Awaitable[None]],
+) -> Callable[..., Awaitable[Any]]:
+    """Call an async function if the circuit lets it, and tell the circuit how that went."""
+
+    async def guarding(*args: Any, **kwargs: Any) -> Any:
+        permit: Any = circuit.era
+        if permit is None:
+            permit = calls.admit(told=False)
+            if permit is None:
+                await tell()
+                permit = calls.admit(told=True)
+        try:
+            result = await fn(*args, **kwargs)
+        except BaseException as error:
+            if calls.failed(permit, error, outer):
+                await tell()
+            raise
+        if permit.tick() is None and calls.returned(permit, result):
+            await tell()
+        return result
+
+    return guarding
+
+
+def guarding_stream(  # noqa: C901 - the steps of a generator stand in one place
+    fn: Callable[..., Generator[Any, Any, Any]],
+    circuit: Circuit,
+    calls: Calls,
+    outer: Layers,
+    tell: Callable[[], None],
+) -> Callable[..., Generator[Any, Any, Any]]:
+    """Admit a generator at its first item; it succeeds by ending, and is neutral when its consumer leaves."""
+
+    def guarding(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        cursor = Cursor(fn(*args, **kwargs))
+        permit: Any = circuit.era
+        if permit is None:
+            permit = calls.admit(told=False)
+            if permit is None:
+                tell()
+                permit = calls.admit(told=True)
+        try:
+            while cursor.advance():
+                try:
+                    cursor.sent = yield cursor.item
+                except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
+                    cursor.thrown = thrown
+                    permit = calls.leave(permit, thrown)
+        except BaseException as error:
+            if calls.failed(permit, error, outer, theirs=cursor.threw(error)):
+                tell()
+            raise
+        if permit.tick() is None and calls.returned(permit, cursor.value):
+            tell()
+        return cursor.value
+
+    return guarding
+
+
+def guarding_stream_async(  # noqa: C901 - the steps of a generator stand in one place
+    fn: Callable[..., AsyncGenerator[Any, Any]],
+    circuit: Circuit,
+    calls: Calls,
+    outer: Layers,
+    tell: Callable[[], Awaitable[None]],
+) -> Callable[..., AsyncGenerator[Any, Any]]:
+    """Admit an async generator at its first item; it succeeds by ending, and is neutral when its consumer leaves."""
+
+    async def guarding(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        cursor = AsyncCursor(fn(*args, **kwargs))
+        permit: Any = circuit.era
+        if permit is None:
+            permit = calls.admit(told=False)
+            if permit is None:
+                await tell()
+                permit = calls.admit(told=True)
+        try:
+            while await cursor.advance():
+                try:
+                    cursor.sent = yield cursor.item
+                except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
+                    cursor.thrown = thrown
+                    permit = calls.leave(permit, thrown)
+        except BaseException as error:
+            if calls.failed(permit, error, outer, theirs=cursor.threw(error)):
+                await tell()
+            raise
+        if permit.tick() is None and calls.returned(permit, cursor.value):
+            await tell()
+        return
+
+    return guarding

@@ -1,0 +1,290 @@
+"""What a circuit decides; it neither waits nor reads a clock.
+
+    CLOSED --failures--> OPEN --timeout--> HALF_OPEN --successes--> CLOSED
+                          ^-- failure, or a probe lost --|
+
+and over any of these, by hand: FORCED_OPEN, DISABLED.
+
+Rules:
+* A state is an object, and each entry into a state makes a new one. A call holds a permit of the state in which it
+  began: the `Closed` object itself, or a `Lease` of a `HalfOpen` one. What comes back with a permit of an earlier
+  state is dropped (C4).
+* `era` is the `Closed` object while calls may pass without asking, else None. A healthy call reads it once and takes a
+  number, `permit.tick()`, which gives None where a success has to be recorded under the lock (C10).
+* Time acts lazily: `advance(now)` does what is due; `view(now)` tells what it would do and changes nothing.
+* A probe is a lease (C5). Giving one back takes no lock, because a finaliser may run while the lock is held: it goes to
+  `_returned`, and the next holder takes it in. A probe that does not come back in time opens the circuit again at the
+  moment at which it expired, however late that is noticed.
+* One lock, held for a few lines and never over user code (G7). Callbacks are not run here: a transition puts a
+  `Notice` into `news`, and whoever sees news tells it.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import deque
+from itertools import count
+from threading import Lock
+from typing import TYPE_CHECKING, cast
+from weakref import WeakSet
+
+from recoup.strategies.circuit_breaker.news import News, Notice
+from recoup.strategies.circuit_breaker.phases import (
+    GRAIN,
+    UNCOUNTED,
+    Cause,
+    CircuitBreakerState,
+    Closed,
+    HalfOpen,
+    Held,
+    Lease,
+    Open,
+    ask,
+)
+
+if TYPE_CHECKING:
+    from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
+    from recoup.strategies.circuit_breaker.phases import Permit, Phase
+
+__all__ = ["Circuit"]
+
+# What a state means for calls: callbacks and events report changes of this, so that a gauge they drive stays right
+# when somebody takes the circuit into their own hands.
+_MEANING = {
+    CircuitBreakerState.CLOSED: CircuitBreakerState.CLOSED,
+    CircuitBreakerState.DISABLED: CircuitBreakerState.CLOSED,
+    CircuitBreakerState.OPEN: CircuitBreakerState.OPEN,
+    CircuitBreakerState.FORCED_OPEN: CircuitBreakerState.OPEN,
+    CircuitBreakerState.HALF_OPEN: CircuitBreakerState.HALF_OPEN,
+}
+
+
+class Circuit:
+    """The state that all calls through one circuit breaker share.
+
+    Attributes:
+        era: The permit of a closed circuit, for calls that need not ask; else None.
+        phase: The current state.
+        news: Transitions that have not been told yet.
+        cause: What opened the circuit last; None while it is closed.
+        opened: How many times it opened by itself.
+        late: How many results came too late to count.
+    """
+
+    def __init__(self, config: CircuitBreakerConfig) -> None:
+        self._config = config
+        self._open_time = cast("float", config.timeout)  # the config made seconds of both
+        self._lease_time = cast("float", config.half_open_timeout or config.timeout)
+        self._at_once = config.half_open_max or config.success_threshold
+        self._in_all = max(self._at_once, config.success_threshold)
+        self._holds: dict[object, CircuitBreakerState] = {}
+        self._keys = count()
+        self._returned: deque[tuple[HalfOpen, int, float]] = deque()
+        self._lock = Lock()
+        self.news = News()
+        self.cause: Cause | None = None
+        self.opened = 0
+        self.late = 0
+        self.phase: Phase = Closed(config)
+        self.era: Closed | None = self.phase
+        _circuits.add(self)
+
+    # Calls
+
+    def advance(self, now: float) -> None:
+        """Do what the time alone does: let the open time end, and lost probes open the circuit again."""
+        phase = self.phase
+        if type(phase) is Open and GRAIN < phase.until - now <= self._open_time:
+            return  # as in `wait_time`
+        with self._lock:
+            self._advance_locked(now)
+
+    def enter(self, now: float) -> Permit | None:
+        """Give a permit, or None for a refusal. Call `advance` first, and tell the news before a lease is held."""
+        if type(self.phase) is Open:
+            return None
+        with self._lock:
+            phase = self.phase
+            if isinstance(phase, Closed):
+                if not self.news:
+                    self.era = phase
+                return phase
+            if isinstance(phase, HalfOpen):
+                return self._lease_locked(phase, now)
+            return UNCOUNTED if phase.state is CircuitBreakerState.DISABLED else None
+
+    def succeeded(self, permit: Permit, now: float) -> bool:
+        """Record a success whose `tick` gave None; tell whether it counted."""
+        with self._lock:
+            if not self._settled_locked(permit, now):
+                return False
+            if isinstance(permit, Closed):
+                permit.number()
+                return True
+            phase = self.phase
+            assert isinstance(phase, HalfOpen)  # noqa: S101 - for the type checker; _settled_locked saw it
+            phase.successes += 1
+            if phase.successes >= self._config.success_threshold:
+                self.cause = None
+                self._move_locked(Closed(self._config))
+            return True
+
+    def failed(self, permit: Permit, now: float, error: BaseException | None) -> bool:
+        """Record a failure; tell whether it counted.
+
+        Args:
+            permit: Of the call.
+            now: Seconds on a monotonic clock.
+            error: Not kept; None for a result that counts as a failure.
+        """
+        if permit is UNCOUNTED:
+            return True
+        with self._lock:
+            if not self._settled_locked(permit, now):
+                return False
+            if isinstance(permit, Closed) and not permit.window.failed(permit.number(), now):
+                return True
+            self.cause = cause = Cause(error, now)
+            self._open_locked(now, cause.error_type)
+        cause.word(error)
+        return True
+
+    # Looking
+
+    def wait_time(self, now: float) -> float:
+        """Tell in how many seconds a probe may run: 0.0 if there is no telling, infinity if forced open."""
+        phase = self.phase
+        if type(phase) is Open:  # the many refusals of an open circuit take no lock
+            return min(max(phase.until - now, 0.0), self._open_time)
+        return self.view(now)[1]
+
+    def view(self, now: float) -> tuple[CircuitBreakerState, float]:
+        """Tell the state at this moment, and the seconds until a probe may run; change nothing."""
+        with self._lock:
+            self._take_in_locked()
+            phase = self.phase
+            until = -math.inf
+            if isinstance(phase, Held):
+                return phase.state, math.inf if phase.state is CircuitBreakerState.FORCED_OPEN else 0.0
+            if isinstance(phase, Closed):
+                return phase.state, 0.0
+            if isinstance(phase, Open):
+                until = phase.until
+            elif (lost := phase.lost(now)) < math.inf:
+                until = lost + self._open_time
+        wait = min(until - now, self._open_time)
+        return (CircuitBreakerState.OPEN, wait) if wait > GRAIN else (CircuitBreakerState.HALF_OPEN, 0.0)
+
+    # By hand
+
+    def hold(self, key: object, state: CircuitBreakerState, now: float) -> None:
+        """Hold the circuit in a state until the key is released; of several holds, the newest counts."""
+        with self._lock:
+            self._lose_locked(now)
+            self._holds[key] = state
+            self._apply_holds_locked()
+
+    def release(self, key: object) -> None:
+        """End a hold; does nothing if it has ended."""
+        with self._lock:
+            if self._holds.pop(key, None) is not None:
+                self._apply_holds_locked()
+
+    def reset(self) -> None:
+        """Close the circuit and forget everything, holds too."""
+        with self._lock:
+            self._holds.clear()
+            self.cause = None
+            self._move_locked(Closed(self._config))
+
+    def renew(self) -> None:
+        """Begin anew in the child of a fork: same state, no calls, and a lock that nobody holds (G18)."""
+        self._lock = Lock()
+        self._returned.clear()
+        self._move_locked(self._fresh(self.phase))
+        self.news = News()  # the parent tells what there was to tell
+
+    # With the lock
+
+    def _advance_locked(self, now: float) -> None:
+        self._lose_locked(now)
+        if isinstance(self.phase, Open):
+            self.phase.until = min(self.phase.until, now + self._open_time)  # a clock that went backwards
+            if self.phase.until - now <= GRAIN:
+                self._move_locked(HalfOpen())
+
+    def _lose_locked(self, now: float) -> None:
+        """Open again if a probe has expired, at the moment at which it did."""
+        self._take_in_locked()
+        if isinstance(self.phase, HalfOpen):
+            self.phase.restart(now + self._lease_time)
+            lost = self.phase.lost(now)
+            if lost < math.inf:
+                self._open_locked(lost, None)
+
+    def _take_in_locked(self) -> None:
+        while self._returned:
+            phase, key, when = self._returned.popleft()
+            phase.take_back(key, when)
+
+    def _lease_locked(self, phase: HalfOpen, now: float) -> Lease | None:
+        phase.restart(now + self._lease_time)
+        running = len(phase.out)
+        if running >= self._at_once or running + phase.successes >= self._in_all:
+            return None
+        # First the lease, then its entry: interrupted in between, nothing is lost, and afterwards it returns itself.
+        lease = Lease(self._returned, phase, next(self._keys))
+        phase.out[lease.key] = now + self._lease_time
+        return lease
+
+    def _settled_locked(self, permit: Permit, now: float) -> bool:
+        """Take a permit back for good; tell whether its outcome counts."""
+        self._lose_locked(now)
+        if isinstance(permit, Lease):
+            phase, permit.phase = permit.phase, None
+            if phase is not None and phase.out.pop(permit.key, None) is not None and phase is self.phase:
+                return True
+        elif permit is self.phase:
+            return True
+        self.late += 1
+        return False
+
+    def _open_locked(self, since: float, error_type: str | None) -> None:
+        self.opened += 1
+        self._move_locked(Open(since + self._open_time), error_type)
+
+    def _move_locked(self, phase: Phase, error_type: str | None = None) -> None:
+        before, self.era = self.phase, None
+        if isinstance(before, Closed):
+            before.tick = ask  # a call that began in it will ask, and hear that it is late
+        self.phase = phase
+        meaning = _MEANING[phase.state]
+        if meaning is not _MEANING[before.state]:
+            open_time = math.inf if isinstance(phase, Held) else self._open_time
+            self.news.append(Notice(meaning, open_time, error_type))
+
+    def _apply_holds_locked(self) -> None:
+        phase = self.phase
+        beneath = phase.beneath if isinstance(phase, Held) else self._fresh(phase)
+        if self._holds:
+            self._move_locked(Held(next(reversed(self._holds.values())), beneath))
+        else:
+            self._move_locked(beneath)
+
+    def _fresh(self, phase: Phase) -> Phase:
+        """Make the same state without the calls that began in it; an open one has none, and its time goes on."""
+        if isinstance(phase, Closed):
+            return Closed(self._config)
+        return HalfOpen() if isinstance(phase, HalfOpen) else phase
+
+
+_circuits: WeakSet[Circuit] = WeakSet()
+
+
+def _renew_all() -> None:
+    for circuit in list(_circuits):
+        circuit.renew()
+
+
+os.register_at_fork(after_in_child=_renew_all)

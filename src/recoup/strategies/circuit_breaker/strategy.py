@@ -1,0 +1,216 @@
+"""Circuit breaker as a strategy object and as a decorator."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
+
+from recoup._core import checks, clock
+from recoup._core.colour import described
+from recoup._core.strategy import Pump, Strategy, decorating
+from recoup.strategies.circuit_breaker import blocks, control, pumps
+from recoup.strategies.circuit_breaker.calls import Calls
+from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+    from typing import Unpack
+
+    from recoup._core.colour import Colour
+    from recoup._core.strategy import Place
+    from recoup.strategies.circuit_breaker.blocks import Guard
+    from recoup.strategies.circuit_breaker.config import CircuitBreakerOptions
+    from recoup.strategies.circuit_breaker.control import Hold
+    from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
+    from recoup.typing import Decorated
+
+__all__ = ["CircuitBreaker", "circuit_breaker"]
+
+
+class CircuitBreaker(Strategy):
+    """Stop calling what keeps failing; find out with a few probes when it works again.
+
+    A decorator (`@breaker`), an executor (`await breaker.call(func)`, `breaker.call_sync(func)`) and a block
+    (`with breaker:`, `async with breaker:`). All that go through one object share its state.
+
+    Args:
+        config: What counts and how much of it; default `CircuitBreakerConfig()`.
+        name: What errors, events and `repr` call it. Default: the name of the first function it decorates.
+
+    Thread and loop safety: one object serves any number of threads, tasks and event loops. No lock is held while a
+    function or a callback runs, and a healthy call takes none at all.
+
+    >>> breaker = CircuitBreaker(CircuitBreakerConfig(failure_threshold=1), name="payments")
+    >>> breaker.call_sync(int, "12")
+    12
+    >>> breaker.call_sync(int, "twelve")
+    Traceback (most recent call last):
+        ...
+    ValueError: invalid literal for int() with base 10: 'twelve'
+    >>> breaker
+    <CircuitBreaker 'payments' open>
+    """
+
+    kind: ClassVar[str] = "circuit_breaker"
+
+    def __init__(self, config: CircuitBreakerConfig | None = None, *, name: str | None = None) -> None:
+        if config is None:
+            config = CircuitBreakerConfig()
+        checks.instance("config", config, CircuitBreakerConfig)
+        callbacks = ("on_open", "on_close", "on_half_open")
+        super().__init__(
+            name=name,
+            async_callbacks=[each for each in callbacks if checks.awaitable_callback(getattr(config, each))],
+        )
+        self.config = config
+        self._calls = Calls(self, config)
+
+    call = Strategy.execute
+    call_sync = Strategy.execute_sync
+
+    def __repr__(self) -> str:
+        return f"<CircuitBreaker {self.name!r} {self.state.value}>"
+
+    @property
+    def state(self) -> CircuitBreakerState:
+        """What the circuit does with calls at this moment.
+
+        An open circuit whose time is over is half-open, though `on_half_open` runs only with the first call. Reading
+        changes nothing.
+        """
+        return self._calls.circuit.view(clock.monotonic())[0]
+
+    @property
+    def metrics(self) -> dict[str, int]:
+        """What happened since this object was made; a copy.
+
+        * `opened`: how many times the circuit opened by itself
+        * `refused`: how many calls were refused
+        * `late`: how many outcomes belonged to an earlier state and were dropped
+        """
+        circuit = self._calls.circuit
+        return {"opened": circuit.opened, "refused": self._calls.refused.value(), "late": circuit.late}
+
+    def guard(self) -> Guard:
+        """Make a block object for `with` or `async with` whose entry and exit may happen in different contexts.
+
+        `with breaker:` does for all but generators and fixtures, which may be ended elsewhere than they began.
+        """
+        return blocks.Guard(self)
+
+    def force_open(self) -> Hold:
+        """Refuse every call until the hold that this returns is released.
+
+        >>> # doctest: +ELLIPSIS
+        >>> breaker = CircuitBreaker(name="payments")
+        >>> with breaker.force_open():
+        ...     breaker.call_sync(print, "hello")
+        Traceback (most recent call last):
+            ...
+        recoup.errors.CircuitBreakerError: circuit 'payments' refused the call: it was forced open and ...
+        """
+        return control.force_open(self)
+
+    def disable(self) -> Hold:
+        """Let every call through and count nothing until the hold that this returns is released."""
+        return control.disable(self)
+
+    def reset(self) -> None:
+        """Close the circuit, forget its failures and end all holds. Outcomes of calls that are running are dropped."""
+        self._calls.circuit.reset()
+        self._tell_by_hand()
+
+    def __enter__(self) -> Self:
+        """Enter a block that is protected like a function.
+
+        Raises:
+            CircuitBreakerError: If the circuit refuses.
+            TypeError: If an option is set that a block cannot honour.
+        """
+        blocks.push(self.guard().__enter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        guard = blocks.left(self, error)
+        if guard is not None:
+            guard.__exit__(kind, error, trace)
+
+    async def __aenter__(self) -> Self:
+        """Enter a block that is protected like an async function; raises as `__enter__` does."""
+        blocks.push(await self.guard().__aenter__())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        guard = blocks.left(self, error)
+        if guard is not None:
+            await guard.__aexit__(kind, error, trace)
+
+    def _pumps(self, place: Place) -> Sequence[Pump]:
+        colour, calls = place.colour, self._calls
+        tell: Callable[[], Any] = calls.tell_async if colour.is_async else calls.tell
+        factory: Callable[..., Any]
+        if colour.is_stream:
+            factory = pumps.guarding_stream_async if colour.is_async else pumps.guarding_stream
+        else:
+            factory = pumps.guarding_async if colour.is_async else pumps.guarding
+        return [Pump(factory, (calls.circuit, calls, place.outer, tell))]
+
+    def _accept(self, colour: Colour, target: object) -> None:
+        super()._accept(colour, target)
+        if colour.is_stream and self.config.failure_on_result is not None:
+            raise TypeError(
+                f"failure_on_result cannot judge {described(target)}, a generator: it has no result; "
+                "let the generator raise instead"
+            )
+
+    def _hold(self, key: object, state: CircuitBreakerState) -> None:
+        self._calls.circuit.hold(key, state, clock.monotonic())
+
+    def _release(self, key: object) -> None:
+        self._calls.circuit.release(key)
+
+    def _tell_by_hand(self) -> None:
+        """Tell what was done by hand; async callbacks cannot run here, so the next call runs them."""
+        if not self._async_callbacks:
+            self._calls.tell()
+
+
+@overload
+def circuit_breaker(target: Decorated, /) -> Decorated: ...
+@overload
+def circuit_breaker(target: CircuitBreakerConfig | CircuitBreaker, /, *, name: str | None = None) -> CircuitBreaker: ...
+@overload
+def circuit_breaker(**options: Unpack[CircuitBreakerOptions]) -> CircuitBreaker: ...
+def circuit_breaker(target: Any = None, /, **options: Any) -> Any:
+    """Stop calling a function that keeps failing; refuse at once until a few probes say that it works again.
+
+    Write `@circuit_breaker`, `@circuit_breaker(failure_threshold=3, on=ConnectionError)`, `@circuit_breaker(config)` or
+    `@circuit_breaker(breaker)`. Without configuration: 5 failures in the last 10 calls and 60 seconds open the circuit
+    for 60 seconds, then 2 successful probes close it.
+
+    Args:
+        target: The function (`@circuit_breaker` alone), a `CircuitBreakerConfig`, or a `CircuitBreaker` to share.
+        options: The fields of `CircuitBreakerConfig`; `on` is short for `failure_on`; `name` is what errors and events
+            call it.
+
+    Returns:
+        The decorated function, or a `CircuitBreaker` that decorates.
+
+    Raises:
+        TypeError: For an unknown keyword or a function that cannot be protected.
+        ValueError: For a value out of range.
+
+    The decorated function raises `CircuitBreakerError` while the circuit refuses, and its own errors as ever. The
+    circuit is shared by all threads and event loops that call it, not by processes.
+
+    >>> @circuit_breaker(failure_threshold=3, on=ConnectionError)
+    ... def fetch(path: str) -> str:
+    ...     return "contents of " + path
+    >>> fetch("/etc/motd")
+    'contents of /etc/motd'
+    """
+    return decorating(CircuitBreaker, CircuitBreakerConfig, target, options)

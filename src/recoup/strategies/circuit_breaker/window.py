@@ -1,0 +1,104 @@
+"""Which failures are recent: the last `size` calls, and of these the last `duration` seconds.
+
+Calls are numbered as they end. A success takes a number and leaves no trace, so it needs no lock: `itertools.count`
+hands out each number exactly once. Only failures are kept, with number and time.
+
+Why the `threshold` newest failures are enough. The circuit opens when a failure is recorded and the window then holds
+at least `threshold` failures; no success and no passing of time can open it, since both only push failures out. Numbers
+grow from one failure to the next and times never fall (see below), so if the window holds a failure it holds all
+newer ones too. It therefore holds `threshold` of them exactly when it holds the `threshold`-th newest: look at that
+one, and forget everything older. Memory is fixed, the cost of a failure does not depend on `size` or `duration`, and
+however long the circuit idles, nothing old is counted afterwards.
+
+Times never fall because a clock that goes backwards restarts the ages of what is kept (rule G12).
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from itertools import count
+from threading import Lock
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
+
+__all__ = ["FailureWindow", "Tally", "numbers"]
+
+
+_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+
+
+class FailureWindow:
+    """The newest failures of a circuit. The caller holds the lock.
+
+    Args:
+        config: `failure_threshold` failures are too many; the last `window_size` calls are recent, and so are the last
+            `window_duration` seconds: a failure exactly that old still is.
+    """
+
+    __slots__ = ("_duration", "_newest", "_size", "_threshold")
+
+    def __init__(self, config: CircuitBreakerConfig) -> None:
+        self._threshold = config.failure_threshold
+        self._size = config.window_size
+        self._duration = cast("float", config.window_duration)
+        self._newest: deque[tuple[int, float]] = deque(maxlen=config.failure_threshold)
+
+    def failed(self, number: int, now: float) -> bool:
+        """Record a failure; tell whether there are too many now.
+
+        Args:
+            number: The number of the call; greater than any given before.
+            now: Seconds on a monotonic clock.
+        """
+        newest = self._newest
+        if newest and newest[-1][1] > now:
+            self._newest = newest = deque(((n, min(t, now)) for n, t in newest), self._threshold)
+        newest.append((number, now))
+        if len(newest) < self._threshold:
+            return False
+        oldest_number, oldest_time = newest[0]
+        return oldest_number > number - self._size and now - oldest_time <= self._duration
+
+
+class Tally:
+    """A count that any number of threads may add to without a lock, and no addition is lost.
+
+    Attributes:
+        add: Count one more.
+    """
+
+    __slots__ = ("_lock", "_looks", "add")
+
+    def __init__(self) -> None:
+        self.add = numbers()
+        self._looks = 0
+        self._lock = Lock()
+
+    def value(self) -> int:
+        """Tell how often `add` was called."""
+        with self._lock:  # an atomic counter tells its value only by counting on, so looks are deducted
+            self._looks += 1
+            return self.add() - self._looks
+
+
+def numbers(*, locked: bool = not _GIL) -> Callable[[], int]:
+    """Make a function that gives 1, 2, 3 ... to any number of threads, each number once.
+
+    Args:
+        locked: Whether a lock is needed: `itertools.count` is atomic under the GIL only. Default: if there is no GIL.
+    """
+    step = count(1).__next__
+    if not locked:
+        return step
+    lock = Lock()
+
+    def number() -> int:
+        with lock:
+            return step()
+
+    return number
