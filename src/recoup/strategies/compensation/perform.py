@@ -1,0 +1,170 @@
+"""Run a compensation, in either colour, and say how it went."""
+
+from __future__ import annotations
+
+from inspect import isawaitable
+from typing import NamedTuple
+
+from recoup._core import clock, emit, timing
+from recoup._core.colour import Colour
+from recoup.errors import CompensationError
+from recoup.strategies.compensation import actions, steps
+from recoup.strategies.compensation.state import Ledger, Notice
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from recoup.strategies.compensation.state import Task
+
+    Attempt = Callable[[Task, float, float], Awaitable[None]]
+
+__all__ = ["Job", "undo", "undo_async"]
+
+
+class Job(NamedTuple):
+    """What is to be undone.
+
+    Attributes:
+        name: What the strategy object or the saga is called.
+        tasks: What to run, in this order.
+        seconds: How long all of it may take.
+        raise_original: Whether a failure of an action is noted and logged only.
+    """
+
+    name: str
+    tasks: list[Task]
+    seconds: float
+    raise_original: bool = False
+
+
+def undo(job: Job, error: BaseException) -> None:
+    """Run a compensation; to be called in the `except` block that caught the operation's error.
+
+    Raises:
+        CompensationError: If an action failed.
+        BaseException: Control flow that came meanwhile, once everything has run.
+    """
+    ledger = _begun(job, error)
+    hidden = steps.hide()
+    try:
+        performing(ledger)
+    finally:
+        steps.unhide(hidden)
+    _conclude(job, ledger, error)
+
+
+async def undo_async(job: Job, error: BaseException) -> None:
+    """Run a compensation so that no cancellation stops it; what `undo` says holds here too.
+
+    A coroutine that is being closed (`GeneratorExit`: its loop is gone) cannot wait for anything any more, so there
+    plain actions still run and asynchronous ones fail.
+    """
+    if isinstance(error, GeneratorExit):
+        undo(job, error)
+        return
+    from recoup.strategies.compensation import shield  # noqa: PLC0415 - not for programs without asynchronous code
+
+    ledger = _begun(job, error)
+    await shield.shielded(ledger)
+    _conclude(job, ledger, error)
+
+
+def performing(ledger: Ledger) -> None:
+    """Run what a ledger says, one after the other."""
+    while (task := ledger.next(clock.monotonic())) is not None:
+        try:
+            attempt(task, ledger.wait, ledger.limit(task, clock.monotonic()))
+        except BaseException as error:  # noqa: BLE001 - control flow too must not stop the others; the ledger keeps it
+            ledger.failed(error, clock.monotonic())
+        else:
+            ledger.succeeded()
+
+
+async def performing_async(ledger: Ledger, attempt_async: Attempt) -> None:
+    """Do what `performing` does, awaiting the actions."""
+    while (task := ledger.next(clock.monotonic())) is not None:
+        try:
+            await attempt_async(task, ledger.wait, ledger.limit(task, clock.monotonic()))
+        except GeneratorExit as closed:  # nobody will resume this coroutine: go on without waiting
+            ledger.failed(closed, clock.monotonic())
+            performing(ledger)
+        except BaseException as error:  # noqa: BLE001 - as above
+            ledger.failed(error, clock.monotonic())
+        else:
+            ledger.succeeded()
+
+
+def attempt(task: Task, wait: float, seconds: float) -> None:
+    """Run one task. The deadline of the operation, which may be over, does not count here; a new one does."""
+    deadline = timing.enter(timing.Limit(None, seconds, "saga_timeout"), inherit=False)
+    try:
+        clock.pause(wait)
+        if isinstance(task, Notice):
+            emit.call(task.callback)
+            return
+        result = actions.begin(task.action, task.state)
+        if isawaitable(result):
+            actions.close(result)
+            raise TypeError(
+                f"compensation action {actions.named(task.action)} returned an awaitable, which a synchronous call "
+                "cannot await: make the decorated function async, or the action plain"
+            )
+    finally:
+        timing.leave(deadline)
+
+
+async def attempt_async(task: Task, wait: float, seconds: float) -> None:
+    """Run one task and cancel it when its time is over."""
+    deadline = timing.enter(timing.Limit(None, seconds, "saga_timeout"), inherit=False)
+    try:
+        limit = timing.limit(Colour.ASYNC, None, seconds, "saga_timeout")
+        await limit.factory(awaited, *limit.cells)(task, wait)
+    finally:
+        timing.leave(deadline)
+
+
+async def awaited(task: Task, wait: float) -> None:
+    """Run one task, awaiting what it returns."""
+    if wait > 0:
+        await clock.pause_async(wait)
+    if isinstance(task, Notice):
+        await emit.call_async(task.callback)
+        return
+    result = actions.begin(task.action, task.state)
+    if isawaitable(result):
+        await result
+
+
+def report(ledger: Ledger) -> None:
+    """Log what was not undone: somebody has to look at it."""
+    import logging  # noqa: PLC0415 - most programs never get here
+
+    logger = logging.getLogger("recoup")
+    for failure in ledger.failures:
+        logger.error("not undone: %s", "; ".join(getattr(failure, "__notes__", ())), exc_info=failure)
+
+
+def _begun(job: Job, error: BaseException) -> Ledger:
+    ledger = Ledger(job.tasks, job.seconds, clock.monotonic())
+    if emit.listeners:
+        from recoup.events import CompensationStarted  # noqa: PLC0415 - paid for only when somebody listens
+
+        emit.tell(CompensationStarted(job.name, ledger.total, type(error).__qualname__))
+    return ledger
+
+
+def _conclude(job: Job, ledger: Ledger, error: BaseException) -> None:
+    """Tell how it went, and raise what comes out instead of the operation's own error, if anything does."""
+    if emit.listeners:
+        from recoup.events import CompensationFinished  # noqa: PLC0415 - as above
+
+        emit.tell(CompensationFinished(job.name, ledger.undone, len(ledger.failures)))
+    outcome = ledger.outcome(error, raise_original=job.raise_original)
+    try:
+        if not isinstance(outcome, CompensationError):
+            report(ledger)
+        if outcome is not None:
+            raise outcome
+    finally:
+        outcome = None  # this frame is in its traceback: they would keep each other

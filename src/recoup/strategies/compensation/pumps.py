@@ -1,0 +1,133 @@
+"""The pumps of compensation, one in each colour and kind.
+
+They keep nothing on the way of a healthy call; inside a saga (`join` gives it) they report the completed step. Both
+callbacks need the arguments as the call was written, so these pumps have no shaped twin (see `_core/shape.py`).
+
+`undo` is called inside the `except` block: what it raises has the operation's error as its context.
+"""
+
+from __future__ import annotations
+
+from recoup._core.streams import AsyncCursor, Cursor
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+    from typing import Any
+
+    from recoup.strategies.compensation.steps import Steps
+
+    Join = Callable[[], Steps | None]
+
+__all__ = ["compensating", "compensating_async", "compensating_stream", "compensating_stream_async"]
+
+
+def compensating(
+    fn: Callable[..., Any],
+    join: Join,
+    undo: Callable[..., None],
+    keep: Callable[..., None],
+    pending: type[BaseException],
+) -> Callable[..., Any]:
+    """Undo what a call has done when it ends with an error."""
+
+    def compensating(*args: Any, **kwargs: Any) -> Any:
+        joined = join()
+        try:
+            result = fn(*args, **kwargs)
+        except pending:  # not an end: the coroutine that the function returned goes on in the async pump
+            raise
+        except BaseException as error:
+            undo(error, args, kwargs)
+            raise
+        if joined is not None:
+            keep(joined, args, kwargs, result)
+        return result
+
+    return compensating
+
+
+def compensating_async(
+    fn: Callable[..., Awaitable[Any]],
+    join: Join,
+    undo: Callable[..., Awaitable[None]],
+    keep: Callable[..., Awaitable[None]],
+    pending: type[BaseException],
+) -> Callable[..., Awaitable[Any]]:
+    """Undo what an async call has done when it ends with an error."""
+
+    async def compensating(*args: Any, **kwargs: Any) -> Any:
+        joined = join()
+        try:
+            result = await fn(*args, **kwargs)
+        except pending:  # not an end: the coroutine that the function returned goes on in the async pump
+            raise
+        except BaseException as error:
+            await undo(error, args, kwargs)
+            raise
+        if joined is not None:
+            await keep(joined, args, kwargs, result)
+        return result
+
+    return compensating
+
+
+def compensating_stream(
+    fn: Callable[..., Generator[Any, Any, Any]],
+    join: Join,
+    undo: Callable[..., None],
+    keep: Callable[..., None],
+) -> Callable[..., Generator[Any, Any, Any]]:
+    """Undo what a generator has done when it ends with an error, at whatever item; closing it early is no error."""
+
+    def compensating(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
+        joined = join()
+        cursor = Cursor(fn(*args, **kwargs))
+        try:
+            while cursor.advance():
+                try:
+                    cursor.sent = yield cursor.item
+                except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
+                    cursor.thrown = thrown
+        except GeneratorExit:
+            if joined is not None:
+                keep(joined, args, kwargs, cursor.value)
+            raise
+        except BaseException as error:
+            undo(error, args, kwargs)
+            raise
+        if joined is not None:
+            keep(joined, args, kwargs, cursor.value)
+        return cursor.value
+
+    return compensating
+
+
+def compensating_stream_async(
+    fn: Callable[..., AsyncGenerator[Any, Any]],
+    join: Join,
+    undo: Callable[..., Awaitable[None]],
+    keep: Callable[..., Awaitable[None]],
+) -> Callable[..., AsyncGenerator[Any, Any]]:
+    """Undo what an async generator has done when it ends with an error; closing it early is no error."""
+
+    async def compensating(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
+        joined = join()
+        cursor = AsyncCursor(fn(*args, **kwargs))
+        try:
+            while await cursor.advance():
+                try:
+                    cursor.sent = yield cursor.item
+                except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
+                    cursor.thrown = thrown
+        except GeneratorExit:
+            if joined is not None:
+                await keep(joined, args, kwargs, cursor.value)
+            raise
+        except BaseException as error:
+            await undo(error, args, kwargs)
+            raise
+        if joined is not None:
+            await keep(joined, args, kwargs, cursor.value)
+
+    return compensating
