@@ -121,5 +121,6 @@ def shapely(factory: Callable[..., Any], like: Callable[..., Any], *cells: objec
     """Build a pump that must come out shaped."""
     pump: Callable[..., Any] = shape.build(factory, like, like, *cells)
     assert is_shaped(pump, factory)
+    pump.__annotations__ = like.__annotations__
     assert inspect.signature(pump) == inspect.signature(like)
     return pump

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gc
 import sys
@@ -153,19 +154,21 @@ def test_hot_code() -> None:
 
 
 def test_threads() -> None:
-    """Any number of threads build pumps of many shapes at the same time."""
+    """Any number of threads build pumps of many shapes at the same time; what goes wrong in one is not remembered.
+
+    (Parsing in several threads at once is a chance to go wrong, until 3.12.2: python/cpython#106905.)
+    """
     shape._shaped.cache_clear()
     shape._source.cache_clear()
-    signatures_ = [f"a, {', '.join(f'p{i}=0' for i in range(n))}" for n in range(12)]
+    parameters = [", ".join(["a", *(f"p{i}=0" for i in range(n))]) for n in range(12)]
     start, wrong = threading.Barrier(8), []
 
     def work() -> None:
         start.wait()
-        for signature in signatures_:
-            function = users(signature, 1)["user"]
-            pump = shape.build(pumps.retrying, function, function, [])
-            if not is_shaped(pump, pumps.retrying) or pump(7)[0] != 7:
-                wrong.append(signature)
+        for each in parameters:
+            function = users(each, failures=1)["user"]
+            if shape.build(pumps.retrying, function, function, [])(7)[0] != 7:
+                wrong.append(each)
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
@@ -173,6 +176,29 @@ def test_threads() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+    for each in parameters:
+        shapely(pumps.retrying, users(each)["user"], [])
+
+
+def test_deep_stack() -> None:
+    """A decoration on the last frames of the stack works, and is shaped again when there is room."""
+    shape._shaped.cache_clear()
+
+    def deep() -> Callable[..., Any] | None:
+        try:
+            found = deep()
+        except RecursionError:
+            return None
+        if found is None:
+            with contextlib.suppress(RecursionError):
+                found = shape.build(pumps.retrying, user, user, [])
+        return found
+
+    pump = deep()
+    assert pump is not None
+    assert not is_shaped(pump, pumps.retrying)
+    assert pump(6, error=1) == 3
+    shapely(pumps.retrying, user, [])
 
 
 def test_bounded() -> None:

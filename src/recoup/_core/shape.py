@@ -83,11 +83,18 @@ def build(factory: Callable[..., Any], like: object, fn: Callable[..., Any], /, 
     plain = factory(fn, *cells)
     if type(like) is not FunctionType or os.environ.get("RECOUP_SHAPE") == "off":
         return plain
+    try:
+        return _recast(factory, plain, like)
+    except Exception:  # noqa: BLE001 - the plain twin does the same work: nothing in here may break a decoration
+        return plain  # not remembered, as it may pass: a deep stack; ast.parse in threads before 3.12.3 (gh-106905)
+
+
+def _recast(factory: Any, plain: Any, like: FunctionType) -> FunctionType:
+    """Make the plain pump anew with other parameters, round the same cells."""
+    if plain.__code__ not in factory.__code__.co_consts:
+        raise ValueError(f"{factory.__qualname__} returned something else this time")
     shape = Shape.of(like.__code__)
-    code = _shaped(factory, shape)
-    if code is None or getattr(plain, "__code__", None) not in factory.__code__.co_consts:  # it may return early
-        return plain
-    names = like.__code__.co_varnames[: shape.size]
+    code, names = _shaped(factory, shape), like.__code__.co_varnames[: shape.size]
     code = code.replace(
         co_varnames=names + _apart(code.co_varnames[shape.size :], names),
         co_freevars=_apart(code.co_freevars, names),
@@ -104,22 +111,21 @@ def _apart(ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=512)
-def _shaped(factory: Any, shape: Shape) -> CodeType | None:
-    """Compile the pump for a shape, with symbols for names; give None if anything is in doubt."""
-    try:
-        tree = _tree(factory)
-        _reshape(tree, shape)
-        [plain], [shaped] = _codes(factory.__code__), _codes(_compiled(tree, factory.__code__))
-    except Exception:  # noqa: BLE001 - the plain twin does the same work: nothing in here may break a decoration
-        return None
+def _shaped(factory: FunctionType, shape: Shape) -> CodeType:
+    """Compile the pump for a shape, with symbols for names; raise if anything is in doubt."""
+    tree = _tree(factory)
+    _reshape(tree, shape)
+    [plain], [shaped] = _codes(factory.__code__), _codes(_compiled(tree, factory.__code__))
     same = (
-        Shape.of(plain) == Shape(0, (), True, True)
+        Shape.of(plain) == Shape(0, (), star=True, double_star=True)
         and plain.co_varnames[:2] == ("args", "kwargs")
         and shaped.co_varnames[shape.size :] == plain.co_varnames[2:]
         and shaped.co_freevars == plain.co_freevars
         and shaped.co_cellvars == plain.co_cellvars == ()
     )
-    return shaped if same else None
+    if not same:
+        raise ValueError(f"{factory.__qualname__} would have other variables")
+    return shaped
 
 
 def _tree(factory: FunctionType) -> ast.Module:
