@@ -37,7 +37,7 @@ test: $(VENV)/.dev
 # measured without, so that the suite runs both ways and each line counts where it stands.
 cover: $(VENV)/.dev
 	$(PY) -m coverage erase
-	$(PY) -m coverage run -m pytest -q tests/_core
+	$(PY) -m coverage run -m pytest -q tests/core
 	RECOUP_SHAPE=off $(PY) -m coverage run -m pytest -q
 	$(PY) -m coverage combine -q
 	$(PY) -m coverage report

@@ -209,3 +209,20 @@ def test_pause_under_trio_without_a_leader_is_virtual(clock: VirtualClock) -> No
     trio.run(seam.pause_async, 3600)
     assert time.monotonic() - real < 5
     assert clock.monotonic() == 4600
+
+
+def test_parallel_pauses_under_trio_overlap(clock: VirtualClock) -> None:
+    """With Trio's clock as the leader, tasks that recoup lets wait a second wait a second together."""
+    trio = pytest.importorskip("trio")
+    testing = pytest.importorskip("trio.testing")
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            for _ in range(10):
+                nursery.start_soon(seam.pause_async, 1)
+
+    leader = testing.MockClock(autojump_threshold=0)
+    with clock.following(leader):
+        trio.run(main, clock=leader)
+    assert clock.monotonic() == 1001
+    assert clock.sleeps == [1] * 10
