@@ -110,7 +110,7 @@ def _carrier() -> type[Any]:
         """A protected descriptor, bound to an instance."""
 
         def __reduce_ex__(self, protocol: Any) -> Any:
-            name = getattr(self, "__name__", None)
+            name = getattr(self, "__name__", None) or getattr(self._self_parent, "_self_recoup_name", None)
             owner = self._self_instance
             if owner is None or name is None or getattr(owner, name, None) is None:
                 raise PicklingError(_unpicklable(self))
@@ -120,6 +120,11 @@ def _carrier() -> type[Any]:
         """A protected callable that is no function."""
 
         __bound_function_wrapper__ = BoundCarrier
+
+        def __set_name__(self, owner: type, name: str) -> None:
+            self._self_recoup_name = name  # a partialmethod has no name of its own
+            if hasattr(self.__wrapped__, "__set_name__"):
+                self.__wrapped__.__set_name__(owner, name)
 
         def __reduce_ex__(self, protocol: Any) -> Any:
             module = sys.modules.get(getattr(self, "__module__", None) or "")

@@ -181,11 +181,12 @@ def _fields(label: str, config: type[Any], options: Mapping[str, Any]) -> tuple[
         if long in fields:
             raise TypeError(f"{label}() got both on and {long}: they are the same, give one")
         fields[long] = fields.pop("on")
-    known = set(config.__dataclass_fields__)
     for field in fields:
-        if field not in known:
+        if field not in config.__dataclass_fields__ or field == "ON":
+            from dataclasses import fields as fields_of  # noqa: PLC0415 - only on the way to an error
             from difflib import get_close_matches  # noqa: PLC0415 - only on the way to an error
 
+            known = {each.name for each in fields_of(config)}
             near = get_close_matches(field, [*known, "name", "on"], n=1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; it knows {', '.join(sorted(known))}"
             raise TypeError(f"{label}() got an unexpected keyword argument {field!r}{hint}")

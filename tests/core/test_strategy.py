@@ -1,0 +1,176 @@
+"""What every strategy object and public decorator has in common."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from typing import Any
+
+import pytest
+
+from recoup import RetryConfig, RetryExecutor, layers_of, retry
+from recoup._core.strategy import Place, Strategy
+from tests.conftest import Both
+
+
+async def coroutine() -> str:
+    return "async"
+
+
+def stream() -> Any:
+    yield 1
+
+
+@pytest.mark.parametrize("given", [retry, retry(), retry(RetryConfig()), retry(RetryExecutor()), RetryExecutor()])
+def test_five_ways_to_write_it(given: Any) -> None:
+    """Bare, with keywords, with a config, with a shared object, and the object itself."""
+
+    @given
+    def function() -> str:
+        return "ok"
+
+    assert function() == "ok"
+    assert layers_of(function)[0].kind == "retry"
+
+
+def test_a_shared_object_is_shared() -> None:
+    """@executor puts the very object round each function."""
+    executor = RetryExecutor()
+    first, second = executor(lambda: 1), retry(executor)(lambda: 2)
+    assert layers_of(first) == layers_of(second) == (executor,)
+
+
+def test_on_is_short_for_the_condition_field() -> None:
+    """And only one of the two may be given."""
+    assert retry(on=OSError).config.retry_on_exceptions is OSError
+    with pytest.raises(TypeError, match=r"retry\(\) got both on and retry_on_exceptions: they are the same"):
+        retry(on=OSError, retry_on_exceptions=OSError)
+
+
+def test_an_unknown_keyword_gets_a_hint() -> None:
+    """A typing error is named, with the nearest name there is."""
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'max_attempt'; did you mean 'max_attempts'\?"):
+        retry(max_attempt=3)  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'zzz'; it knows abort_on, attempt_timeout"):
+        retry(zzz=3)  # type: ignore[call-overload]
+
+
+def test_mixtures_are_refused() -> None:
+    """A config beside keywords would leave one of them silently ignored."""
+    with pytest.raises(TypeError, match="takes a config or keywords, not both: max_attempts given beside a config"):
+        retry(RetryConfig(), max_attempts=3)  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match=r"write @retry\(...\) above the function"):
+        retry(lambda: 1, max_attempts=3)  # type: ignore[call-overload]
+    assert retry(RetryConfig(), name="mine").name == "mine"
+
+
+@pytest.mark.parametrize("target", [5, "3", [1]])
+def test_what_is_neither_function_nor_config_is_refused(target: Any) -> None:
+    """@retry(3) is a guess; say which three."""
+    with pytest.raises(TypeError, match="@retry needs a RetryConfig, a RetryExecutor or keywords, not"):
+        retry(target)
+
+
+@pytest.mark.parametrize("name", ["", 5, b"x"])
+def test_names_are_strings(name: Any) -> None:
+    """And not empty."""
+    with pytest.raises(TypeError, match="name must be a non-empty string or None"):
+        RetryExecutor(name=name)
+
+
+def test_the_wrong_config_is_refused() -> None:
+    """An object of another class is named."""
+    with pytest.raises(TypeError, match="config must be a RetryConfig, not 3"):
+        RetryExecutor(3)  # type: ignore[arg-type]
+
+
+def test_async_callbacks_refuse_plain_functions() -> None:
+    """At decoration and at execution, with what to do instead (G9)."""
+
+    async def callback(*args: Any) -> None: ...
+
+    message = "on_retry of retry is an async function, but .* is synchronous and cannot await: give a plain function"
+    with pytest.raises(TypeError, match=message):
+        retry(on_retry=callback)(lambda: 1)
+    with pytest.raises(TypeError, match=message):
+        retry(on_retry=functools.partial(callback)).execute_sync(lambda: 1)
+    with pytest.raises(TypeError, match=message):
+        retry(on_retry=callback)(stream)
+    with pytest.raises(TypeError, match="on_retry and on_failure of retry are async functions"):
+        retry(on_retry=callback, on_failure=callback)(lambda: 1)
+    assert asyncio.run(retry(on_retry=callback)(coroutine)()) == "async"
+    assert asyncio.run(retry(on_retry=callback).execute(lambda: 1)) == 1
+
+
+def test_execute_takes_functions_of_either_colour() -> None:
+    """An awaitable is awaited, a value is returned, arguments are passed on."""
+    executor = RetryExecutor()
+
+    def returns_coroutine() -> Any:
+        return coroutine()
+
+    for function in (coroutine, functools.partial(coroutine), returns_coroutine):
+        assert asyncio.run(executor.execute(function)) == "async"
+    assert asyncio.run(executor.execute(lambda a, *, b: (a, b), 1, b=2)) == (1, 2)
+    assert executor.execute_sync(lambda a, *, b: (a, b), 1, b=2) == (1, 2)
+
+
+def test_execute_sync_refuses_what_it_cannot_await() -> None:
+    """A coroutine function before it runs, a coroutine after; neither is left un-awaited."""
+    with pytest.raises(TypeError, match="'coroutine' is asynchronous: it cannot run in a synchronous call"):
+        RetryExecutor().execute_sync(coroutine)
+    with pytest.raises(TypeError, match="returned a coroutine, which a synchronous call cannot await"):
+        RetryExecutor().execute_sync(lambda: coroutine())
+
+
+def test_generators_cannot_be_executed(both: Both) -> None:
+    """They give their answer piece by piece."""
+    with pytest.raises(TypeError, match="'stream' is a generator function.*decorate it instead"):
+        both.execute(RetryExecutor(), stream)
+
+
+def test_what_is_no_callable_cannot_be_executed(both: Both) -> None:
+    """The message says what was given."""
+    with pytest.raises(TypeError, match="'int' is not callable"):
+        both.execute(RetryExecutor(), 5)
+
+
+def test_a_bridge_runs_the_inner_layers_synchronously() -> None:
+    """A layer may take a plain function across to asynchronous code; what is inside it stays plain."""
+    from recoup._core import chain
+    from recoup._core.colour import Colour
+    from recoup._core.strategy import Pump
+
+    colours: list[tuple[str, Colour, int]] = []
+
+    class Layer(Strategy):
+        kind = "layer"
+
+        def __init__(self, name: str, *, bridges: bool = False) -> None:
+            super().__init__(name=name)
+            self._bridges = bridges
+
+        def _pumps(self, place: Place) -> list[Pump]:
+            colours.append((self.name, place.colour, len(place.outer)))
+            return []
+
+        def _bridge(self, place: Place) -> Pump | None:
+            def crossing(fn: Any) -> Any:
+                async def crossing(*args: Any) -> Any:
+                    return ("crossed", fn(*args))
+
+                return crossing
+
+            return Pump(crossing) if self._bridges else None
+
+    layers = (Layer("outer"), Layer("bridge", bridges=True), Layer("inner"))
+    assert asyncio.run(chain.composed_async(layers, lambda x: x)(5)) == ("crossed", 5)
+    assert colours == [("inner", Colour.SYNC, 2), ("outer", Colour.ASYNC, 0)]
+
+
+def test_the_base_has_no_pumps() -> None:
+    """A strategy says what it does."""
+    from recoup._core.colour import Colour
+
+    with pytest.raises(NotImplementedError):
+        Strategy()._pumps(Place(None, (), Colour.SYNC))
