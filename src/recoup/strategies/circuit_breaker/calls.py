@@ -62,12 +62,16 @@ class Calls:
             return UNCOUNTED
         now = clock.monotonic()
         circuit = self.circuit
-        circuit.advance(now)
+        wait = circuit.shut(now)
+        if not wait:
+            circuit.advance(now)
         if circuit.news and not told:
             return None
+        if wait:
+            raise self._refusal(now, wait)
         permit = circuit.enter(now)
         if permit is None:
-            raise self._refusal(now)
+            raise self._refusal(now, circuit.view(now)[1])
         return permit
 
     def failed(
@@ -152,23 +156,29 @@ class Calls:
             emit.tell(LateResultIgnored(self._owner.name))
         return bool(self.circuit.news)
 
-    def _refusal(self, now: float) -> CircuitBreakerError:
+    def _refusal(self, now: float, wait: float) -> CircuitBreakerError:
+        """Make the error of one refused call. While a service is down this is all that callers wait for."""
         self.refused.add()
-        circuit = self.circuit
-        wait, cause, name = circuit.wait_time(now), circuit.cause, self._owner.name
+        name, cause = self._owner.name, self.circuit.cause
         if emit.listeners:
             from recoup.events import CallRefused  # noqa: PLC0415 - as above
 
             emit.tell(CallRefused(name, self._owner.kind, wait))
+        # Not by its constructor: keywords through three levels of __init__ cost more than all the rest together.
+        error = CircuitBreakerError.__new__(CircuitBreakerError)
         if cause is None:
-            return CircuitBreakerError(name=name, wait_time=wait)
-        return CircuitBreakerError(
-            name=name,
-            wait_time=wait,
-            last_error_type=cause.error_type,
-            last_error_text=cause.text,
-            last_error_age=max(0.0, now - cause.at),
-        )
+            kind = text = age = None
+        else:
+            kind, text, age = cause.error_type, cause.text, now - cause.at
+        error.__dict__ = {
+            "name": name,
+            "retry_after": wait,
+            "wait_time": wait,
+            "last_error_type": kind,
+            "last_error_text": text,
+            "last_error_age": age if age is None or age > 0 else 0.0,
+        }
+        return error
 
     def _report(self, notice: Notice) -> None:
         if not emit.listeners:

@@ -92,18 +92,25 @@ class Circuit:
 
     # Calls
 
+    def shut(self, now: float) -> float:
+        """Tell how long the circuit refuses everybody, in seconds; 0.0 if somebody has to look closer.
+
+        The many refusals of an open circuit take no lock.
+        """
+        phase = self.phase
+        if type(phase) is Open:
+            wait = phase.until - now
+            if GRAIN < wait <= self._open_time:
+                return wait
+        return 0.0
+
     def advance(self, now: float) -> None:
         """Do what the time alone does: let the open time end, and lost probes open the circuit again."""
-        phase = self.phase
-        if type(phase) is Open and GRAIN < phase.until - now <= self._open_time:
-            return  # as in `wait_time`
         with self._lock:
             self._advance_locked(now)
 
     def enter(self, now: float) -> Permit | None:
         """Give a permit, or None for a refusal. Call `advance` first, and tell the news before a lease is held."""
-        if type(self.phase) is Open:
-            return None
         with self._lock:
             phase = self.phase
             if isinstance(phase, Closed):
@@ -112,7 +119,7 @@ class Circuit:
                 return phase
             if isinstance(phase, HalfOpen):
                 return self._lease_locked(phase, now)
-            return UNCOUNTED if phase.state is CircuitBreakerState.DISABLED else None
+            return UNCOUNTED if phase.state is CircuitBreakerState.DISABLED else None  # open, or forced to be
 
     def succeeded(self, permit: Permit, now: float) -> bool:
         """Record a success whose `tick` gave None; tell whether it counted."""
@@ -151,13 +158,6 @@ class Circuit:
         return True
 
     # Looking
-
-    def wait_time(self, now: float) -> float:
-        """Tell in how many seconds a probe may run: 0.0 if there is no telling, infinity if forced open."""
-        phase = self.phase
-        if type(phase) is Open:  # the many refusals of an open circuit take no lock
-            return min(max(phase.until - now, 0.0), self._open_time)
-        return self.view(now)[1]
 
     def view(self, now: float) -> tuple[CircuitBreakerState, float]:
         """Tell the state at this moment, and the seconds until a probe may run; change nothing."""
