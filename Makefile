@@ -45,6 +45,7 @@ cover: $(VENV)/.dev
 mutate: $(VENV)/.dev
 	$(PY) -m mutmut run $(ARGS)
 	$(PY) -m mutmut results
+	@$(PY) -m mutmut export-cicd-stats && cat mutants/mutmut-cicd-stats.json
 
 versions:
 	@for version in $(VERSIONS); do \
