@@ -1,0 +1,156 @@
+"""The four limits of a retry, and cancellation at every await (R3, G2, D1)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from recoup import DeadlineExceeded, current_deadline, deadline, retry
+from recoup.testing import VirtualClock
+from tests.conftest import Both
+from tests.strategies.retry.test_retry import Script, protect
+
+
+def test_a_wait_that_would_cross_max_elapsed_is_not_slept(both: Both, clock: VirtualClock) -> None:
+    """It gives up now and says which limit (R3)."""
+    script = Script(OSError("x"))
+    with pytest.raises(OSError, match="x") as caught:
+        both.call(protect(both, script, max_attempts=9, backoff_strategy="exponential", max_elapsed=5))
+    assert clock.sleeps == [1.0, 2.0]
+    assert "the next wait of 4 s does not fit the deadline (2 s left)" in caught.value.__notes__[0]
+
+
+def test_a_wait_that_would_cross_the_ambient_deadline_is_not_slept(both: Both, clock: VirtualClock) -> None:
+    """An outer deadline counts like an own limit (R3, D1)."""
+    script = Script(OSError("x"))
+    inner = protect(both, script, max_attempts=9, backoff_strategy="fixed", initial_delay=2)
+    with pytest.raises(OSError, match="x") as caught:
+        both.call(deadline(5, mode="cooperative")(inner))
+    assert clock.sleeps == [2.0, 2.0]
+    assert "does not fit the deadline (1 s left)" in caught.value.__notes__[0]
+
+
+def test_a_slow_async_attempt_is_cancelled_and_retried(clock: VirtualClock) -> None:
+    """attempt_timeout turns a hanging attempt into a DeadlineExceeded, which is retried (R3, G13)."""
+    attempts: list[float] = []
+
+    @retry(attempt_timeout=2, backoff_strategy="fixed", initial_delay=1)
+    async def slow() -> str:
+        attempts.append(clock.monotonic())
+        if len(attempts) < 3:
+            await asyncio.sleep(100)
+        return "ok"
+
+    assert Both("async").call(slow) == "ok"
+    assert [at - attempts[0] for at in attempts] == [0, 3, 6]
+
+
+def test_a_plain_attempt_sees_its_limit(clock: VirtualClock) -> None:
+    """It cannot be interrupted: it may ask, and its late result counts (D3)."""
+    seen: list[Any] = []
+
+    @retry(attempt_timeout=2)
+    def slow() -> str:
+        limit = current_deadline()
+        assert limit is not None
+        seen.append(limit.remaining())
+        clock.advance(5)
+        return "late"
+
+    assert slow() == "late"
+    assert seen == [2.0]
+
+
+def test_an_attempt_cut_by_max_elapsed_says_what_came_before(clock: VirtualClock) -> None:
+    """The running attempt is cancelled, and the previous failure is the cause (R3)."""
+    first = OSError("first")
+    calls = 0
+
+    @retry(max_attempts=5, max_elapsed=10, backoff_strategy="fixed", initial_delay=1)
+    async def hangs_later() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise first
+        await asyncio.sleep(100)
+
+    with pytest.raises(DeadlineExceeded, match="max_elapsed: not finished within 10 s") as caught:
+        Both("async").call(hangs_later)
+    assert caught.value.__cause__ is first
+    assert caught.value.started
+    assert calls == 2
+
+
+def stepped(coroutine: Any, cancel_at: int) -> tuple[str, Any]:
+    """Step a coroutine by hand and throw CancelledError at its n-th suspension; how did it end?"""
+    try:
+        for step in range(1000):
+            if step == cancel_at:
+                coroutine.throw(asyncio.CancelledError())
+            else:
+                coroutine.send(None)
+    except StopIteration as end:
+        return "returned", end.value
+    except asyncio.CancelledError:
+        return "cancelled", None
+    raise AssertionError("it never ended")
+
+
+class Suspends:
+    """An awaitable that suspends a number of times, as a future would."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def __await__(self) -> Any:
+        for _ in range(self.times):
+            yield
+
+
+def test_cancellation_at_every_await_ends_the_call(clock: VirtualClock) -> None:
+    """In the attempts, in the callbacks and in the waits: never swallowed, never retried (G2)."""
+    outcomes: list[str] = []
+    for cancel_at in range(1, 20):
+        calls = 0
+
+        async def callback(*args: Any) -> None:
+            await Suspends(1)
+
+        @retry(max_attempts=3, initial_delay=0, on_retry=callback, on_failure=callback)
+        async def work() -> str:
+            nonlocal calls
+            calls += 1
+            await Suspends(2)
+            if calls < 3:
+                raise OSError
+            return "ok"
+
+        outcome, value = stepped(work(), cancel_at)
+        outcomes.append(outcome)
+        assert value in (None, "ok")
+        if outcome == "cancelled":
+            assert calls <= 3
+    suspensions = outcomes.index("returned")
+    assert outcomes[:suspensions] == ["cancelled"] * suspensions
+    assert suspensions >= 9, "two in each attempt, one in each callback, one in each wait"
+    assert set(outcomes[suspensions:]) == {"returned"}
+
+
+def test_a_task_cancelled_while_waiting_stops_at_once(clock: VirtualClock) -> None:
+    """No attempt after the cancellation (G2)."""
+    script = Script(OSError())
+    both = Both("async")
+    function = protect(both, script, initial_delay=50)
+
+    async def main() -> None:
+        task = asyncio.ensure_future(function())
+        await asyncio.sleep(1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.sleep(500)
+
+    both.run(main)
+    assert len(script.calls) == 1
