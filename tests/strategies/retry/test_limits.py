@@ -109,7 +109,7 @@ class Suspends:
             yield
 
 
-def test_cancellation_at_every_await_ends_the_call(clock: VirtualClock) -> None:
+def test_cancellation_at_every_await_ends_the_call() -> None:
     """In the attempts, in the callbacks and in the waits: never swallowed, never retried (G2)."""
     outcomes: list[str] = []
     for cancel_at in range(1, 20):

@@ -338,7 +338,7 @@ def test_one_object_shared_by_many_calls_behaves_like_many(both: Both, clock: Vi
 
 
 @pytest.mark.parametrize("fails", [True, False])
-def test_no_cycle_keeps_the_callers_locals(both: Both, clock: VirtualClock, fails: bool) -> None:
+def test_no_cycle_keeps_the_callers_locals(both: Both, fails: bool) -> None:
     """With the collector off everything dies with the call (G11)."""
 
     class Local:
