@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from recoup._core.conditions import when as when
     from recoup._core.emit import Subscription as Subscription
     from recoup._core.emit import subscribe as subscribe
+    from recoup._core.explain import Explanation as Explanation
+    from recoup._core.explain import explain as explain
     from recoup._core.rim import layers_of as layers_of
     from recoup._core.strategy import Strategy as Strategy
     from recoup._core.timing import Deadline as Deadline
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from recoup.errors import RecoveryError as RecoveryError
     from recoup.errors import Refusal as Refusal
     from recoup.errors import RetryExhausted as RetryExhausted
+    from recoup.errors import StackWarning as StackWarning
     from recoup.errors import UnacceptableResult as UnacceptableResult
     from recoup.strategies.retry.config import BackoffStrategy as BackoffStrategy
     from recoup.strategies.retry.config import RetryConfig as RetryConfig
@@ -38,6 +41,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "_core.conditions": ("Condition", "when"),
     "_core.emit": ("Subscription", "subscribe"),
+    "_core.explain": ("Explanation", "explain"),
     "_core.rim": ("layers_of",),
     "_core.strategy": ("Strategy",),
     "_core.timing": ("Deadline", "current_deadline"),
@@ -50,6 +54,7 @@ _HOMES = {
         "RecoveryError",
         "Refusal",
         "RetryExhausted",
+        "StackWarning",
         "UnacceptableResult",
     ),
     "strategies.retry.config": ("BackoffStrategy", "RetryConfig"),

@@ -10,6 +10,8 @@
     ├── UnacceptableResult             one attempt gave an unacceptable result
     └── CompensationError              an operation failed, and undoing it failed as well
 
+    StackWarning (a UserWarning)       decorators stand in an order that cannot mean what it says
+
 All of them pickle, copy and deep-copy with their attributes, and build their message only when it is read:
 a refusal has to stay cheap while a service is down and every call is refused.
 """
@@ -32,6 +34,7 @@ __all__ = [
     "RecoveryError",
     "Refusal",
     "RetryExhausted",
+    "StackWarning",
     "UnacceptableResult",
 ]
 
@@ -230,6 +233,10 @@ class CompensationError(RecoveryError):
             f"{len(self.failures)} of {len(self.failures) + self.undone} compensations failed ({listed}) "
             f"after {type(self.original).__qualname__}: {self.original}"
         )
+
+
+class StackWarning(UserWarning):
+    """Decorators are stacked in an order that cannot mean what it says; the text gives the reason and the mend."""
 
 
 def is_refusal(error: BaseException) -> bool:

@@ -336,6 +336,7 @@ def test_a_rim_does_not_outlive_its_function() -> None:
 
     def function() -> None: ...
 
+    gc.collect()
     before = len(rim._rims)
     decorated: Any = quick()(function)
     assert len(rim._rims) == before + 1

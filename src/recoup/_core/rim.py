@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import functools
 import sys
+import warnings
 from pickle import PicklingError
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
-from recoup._core import chain
+from recoup._core import chain, lint
 from recoup._core.colour import Colour, colour_of
+from recoup.errors import StackWarning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,9 +55,22 @@ def recover(target: Any, layer: Strategy) -> Any:
     if known is None:
         known = Rim(target, ())
     rim = Rim(known.target, (layer, *known.layers))
+    if known.layers:
+        _warn(rim.layers, known.layers)
     if isinstance(rim.target, (FunctionType, BuiltinFunctionType)):
         return _native(target, rim, colour)
     return _carried(rim, colour)
+
+
+def _warn(layers: tuple[Strategy, ...], before: tuple[Strategy, ...]) -> None:
+    """Warn of what a new layer makes certain; a workflow's own order is canonical and only explained."""
+    if any(layer._members() != (layer,) for layer in layers):  # noqa: SLF001 - the strategy protocol is private to recoup
+        return
+    known = lint.lints(before)
+    for text in lint.lints(layers):
+        if text not in known:
+            # stacklevel: warn <- _warn <- recover <- Strategy.__call__ <- the user's line
+            warnings.warn(text, StackWarning, stacklevel=4)
 
 
 def layers_of(target: Any) -> tuple[Strategy, ...]:

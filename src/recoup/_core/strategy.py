@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     S = TypeVar("S", bound="Strategy")
     T = TypeVar("T")
 
-__all__ = ["Place", "Pump", "Strategy", "decorating"]
+__all__ = ["Place", "Pump", "Strategy", "Worst", "decorating"]
 
 
 class Pump(NamedTuple):
@@ -39,6 +39,18 @@ class Place(NamedTuple):
     target: Any
     outer: tuple[Strategy, ...]
     colour: Colour
+
+
+class Worst(NamedTuple):
+    """The worst case of a stack from some layer inwards, for `explain`.
+
+    Attributes:
+        calls: Most runs of the user's function for one call; `math.inf` if nothing bounds them.
+        seconds: Longest time one call may take; `math.inf` if nothing bounds it.
+    """
+
+    calls: float
+    seconds: float
 
 
 class Strategy:
@@ -127,6 +139,18 @@ class Strategy:
         composed synchronously, and the bridge's pump takes the place of `_pumps`.
         """
         return None
+
+    def _says(self) -> Sequence[str]:
+        """Say what this layer does, with which errors, in a few short sentences, for `explain`."""
+        return ()
+
+    def _worst(self, inner: Worst, colour: Colour) -> Worst:  # noqa: ARG002 - for subclasses
+        """Work out the worst case of this layer from that of what is inside it, for `explain`."""
+        return inner
+
+    def _members(self) -> Sequence[Strategy]:
+        """Give the layers this one stands for, outermost first; itself unless it is a whole workflow."""
+        return (self,)
 
     def _accept(self, colour: Colour, target: object) -> None:
         """Raise TypeError for a function that this layer cannot protect."""

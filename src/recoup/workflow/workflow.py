@@ -206,6 +206,9 @@ class ErrorRecoveryWorkflow(Strategy):
         for layer in self._inner:
             layer._accept(colour, target)  # noqa: SLF001 - the strategy protocol is private to recoup
 
+    def _members(self) -> Sequence[Strategy]:
+        return self.layers
+
     def get_metrics(self) -> dict[str, Any]:
         """Give a copy of the counters.
 

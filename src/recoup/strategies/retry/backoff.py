@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Backoff"]
 
 _JITTER_RANGE = 0.5  # of JITTER when none is given: waits from half to one and a half of the plain value
+_MANY = 1000  # retries after which any growing delay has reached its cap, near enough
 _GROWTH = 3.0  # of decorrelated jitter: up to three times the previous wait
 
 
@@ -75,6 +76,19 @@ class Backoff:
         if not self._jitter:
             return capped
         return uniform(capped * (1 - self._jitter), min(capped * (1 + self._jitter), self._longest))
+
+    def longest(self, retries: int) -> float:
+        """Give the most seconds that some retries can wait in all."""
+        total, previous = 0.0, None
+        for n in range(1, min(retries, _MANY) + 1):
+            previous = self.delay(n, previous, lambda _, high: high)
+            total += previous
+        return total + max(0, retries - _MANY) * self._longest
+
+    def __str__(self) -> str:
+        strategy = self._config.backoff_strategy
+        kind = strategy.value if isinstance(strategy, BackoffStrategy) else "delays of your own"
+        return f"{self.delay(1, None, lambda _, high: high):.3g} s at first and {self._longest:.3g} s at most ({kind})"
 
     def _own(self, delays: object, n: int) -> float:
         """Give a delay of the user's own list or function."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from recoup._core import checks, clock, emit, mode, timing
 from recoup._core.colour import described
-from recoup._core.strategy import Pump, Strategy, decorating
+from recoup._core.conditions import when
+from recoup._core.strategy import Pump, Strategy, Worst, decorating
 from recoup.errors import UnacceptableResult
 from recoup.strategies.retry import blocks, pumps
 from recoup.strategies.retry.config import RetryConfig
@@ -123,6 +124,30 @@ class RetryExecutor(Strategy):
                 f"retry_on_result cannot judge {described(target)}, a generator: items that were handed out cannot be "
                 "taken back; let the generator raise instead"
             )
+
+    def _says(self) -> Sequence[str]:
+        config = self.config
+        says = [f"calls up to {config.max_attempts} times, waiting {self._plan.backoff} in between"]
+        which = "every Exception" if config.retry_on_exceptions is None else str(when(config.retry_on_exceptions))
+        spared = "" if config.abort_on is None else f", never {when(config.abort_on)}"
+        says.append(f"retries {which}{spared}; not our own refusals unless they are named")
+        if config.retry_on_result is not None:
+            says.append("retries results that retry_on_result turns down")
+        if config.attempt_timeout is not None:
+            says.append(f"limits each attempt to {config.attempt_timeout:g} s")
+        if config.max_elapsed is not None:
+            says.append(f"limits all attempts together to {config.max_elapsed:g} s")
+        return says
+
+    def _worst(self, inner: Worst, colour: Colour) -> Worst:
+        config = self.config
+        attempt: Any = inner.seconds
+        if config.attempt_timeout is not None and colour.is_async:
+            attempt = min(attempt, config.attempt_timeout)  # type: ignore[type-var]
+        seconds: Any = config.max_attempts * attempt + self._plan.backoff.longest(config.max_attempts - 1)
+        if config.max_elapsed is not None and colour.is_async:
+            seconds = min(seconds, config.max_elapsed)  # type: ignore[type-var]
+        return Worst(inner.calls * config.max_attempts, seconds)
 
     def _decide(self, run: RetryRun | None, error: Exception) -> RetryRun:
         """Take note of a failure, in a run that begins with the first one."""

@@ -1,0 +1,91 @@
+"""Orders of decorators that cannot mean what they say (rule G14).
+
+A lint looks at the layers of one stack, outermost first, and gives sentences with the reason and the mend. `explain`
+shows them always; decorators written by hand warn when a layer is added that makes one certain. Layers are told apart
+by their `kind` and asked for their `config`, so that this file needs none of the rooms.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from recoup._core.strategy import Strategy
+
+__all__ = ["lints"]
+
+
+def lints(layers: Sequence[Strategy]) -> list[str]:
+    """Give what is wrong with an order of layers; empty if nothing is.
+
+    Args:
+        layers: Outermost first, workflows taken apart.
+    """
+    found: list[str] = []
+    for index, outer in enumerate(layers):
+        inside = layers[index + 1 :]
+        kinds = [layer.kind for layer in inside]
+        if outer.kind == "retry" and "fallback" in kinds:
+            found.extend(_fallback_inside_retry(inside))
+        if outer.kind == "circuit_breaker" and "retry" in kinds:
+            found.append(
+                "circuit_breaker stands outside retry: a whole series of attempts counts as one outcome, and an open "
+                "circuit cannot stop the retrying that is under way; put @circuit_breaker below @retry"
+            )
+        if outer.kind == "deadline" and "retry" in kinds:
+            found.extend(_deadline_outside_retry(outer, inside[kinds.index("retry") :]))
+    found.extend(_short_windows(layers))
+    return found
+
+
+def _fallback_inside_retry(inside: Sequence[Strategy]) -> Iterator[str]:
+    for layer in inside:
+        config: Any = getattr(layer, "config", None)
+        if layer.kind == "fallback" and config.fallback_on_exceptions is None and config.skip_on is None:
+            yield (
+                "fallback stands inside retry: it answers every failure, so that retry never sees one; put @fallback "
+                "above @retry"
+            )
+
+
+def _deadline_outside_retry(deadline: Strategy, inside: Sequence[Strategy]) -> Iterator[str]:
+    """Look for a limit of one attempt; `inside` begins with the retry."""
+    retry: Any = inside[0]
+    limited = retry.config.attempt_timeout is not None or any(layer.kind == "deadline" for layer in inside)
+    if retry.config.max_attempts > 1 and not limited:
+        seconds: Any = getattr(deadline, "config", None)
+        yield (
+            f"a deadline of {seconds.seconds:g} s stands outside retry and nothing limits one attempt: the first attempt "
+            "that hangs uses up all of it; give retry an attempt_timeout, or put another @deadline below @retry"
+        )
+
+
+def _short_windows(layers: Sequence[Strategy]) -> Iterator[str]:
+    """Compare each breaker's window with what limits one of its calls."""
+    for index, layer in enumerate(layers):
+        if layer.kind != "circuit_breaker":
+            continue
+        breaker: Any = layer
+        limits = [inner.config.seconds for inner in _limits(layers[index + 1 :])]
+        limits += [
+            outer.config.attempt_timeout
+            for outer in _retries(layers[:index])
+            if outer.config.attempt_timeout is not None
+        ]
+        window = breaker.config.window_duration
+        if limits and window < 2 * min(limits):
+            yield (
+                f"the window of circuit_breaker ({window:g} s) is shorter than twice the limit of one call "
+                f"({min(limits):g} s): failures of slow calls are forgotten before they add up; give it a "
+                f"window_duration of {2 * min(limits):g} s or more"
+            )
+
+
+def _limits(layers: Sequence[Strategy]) -> list[Any]:
+    return [layer for layer in layers if layer.kind == "deadline"]
+
+
+def _retries(layers: Sequence[Strategy]) -> list[Any]:
+    return [layer for layer in layers if layer.kind == "retry"]
