@@ -166,13 +166,6 @@ def renaming(fn: Callable[..., Any], kept: list[object]) -> Callable[..., Any]:
     return renaming
 
 
-def positional(fn: Callable[..., Any], kept: list[object]) -> Callable[..., Any]:
-    def positional(args: Any = (1, 2), kwargs: Any = None) -> Any:
-        return fn(*args, **kwargs or {})
-
-    return positional
-
-
 def ignoring(fn: Callable[..., Any], kept: list[object]) -> Callable[..., Any]:
     def ignoring(*args: Any, **kwargs: Any) -> Any:
         return fn(1, 2)
@@ -205,12 +198,26 @@ def choosing(fn: Callable[..., Any], kept: list[object] | None) -> Callable[...,
 
 def leaving(fn: Callable[..., Any], kept: list[object] | None) -> Callable[..., Any]:
     if kept is not None:
-        return fn
+        return retrying(fn, kept)
 
     def leaving(*args: Any, **kwargs: Any) -> Any:
-        return fn(*args, **kwargs)
+        return kept, fn(*args, **kwargs)
 
     return leaving
+
+
+def swapping(fn: Callable[..., Any], kept: list[object]) -> Callable[..., Any]:
+    def swapping(*kwargs: Any, **args: Any) -> Any:
+        return fn(*args, **kwargs)  # type: ignore[arg-type]  # the point: both mean something else
+
+    return swapping
+
+
+def taking(fn: Callable[..., Any], kept: list[object]) -> Callable[..., Any]:
+    def taking(args: Any, kwargs: Any) -> Any:
+        return fn(*args, **kwargs)
+
+    return taking
 
 
 def marking(fn: Callable[..., Any], kept: list[object]) -> Callable[..., Any]:
@@ -240,6 +247,7 @@ class Making:
 
 
 unshapely: list[Callable[..., Any]] = [
-    keeping, assigning, catching, dropping, adding, capturing, holding, extending, renaming, positional,
+    keeping, assigning, catching, dropping, adding, capturing, holding, extending, renaming,
     ignoring, decorated, choosing, leaving, marking, nested(), Making(),
 ]  # fmt: skip
+strange: list[Callable[..., Any]] = [swapping, taking]  # these cannot even be called with the function's arguments
