@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from recoup._core import clock as seam
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from types import TracebackType
     from typing import Any, Protocol, Self
 
@@ -163,7 +163,7 @@ class VirtualClock:
             self._forwards(max(0, target - self._time()))
 
     @contextmanager
-    def following(self, leader: Jumping) -> Iterator[Self]:
+    def following(self, leader: Jumping) -> Generator[Self]:
         """Go with another virtual clock for a while, and push it when this one is pushed: with Trio's `MockClock`.
 
         Args:

@@ -5,7 +5,8 @@ keep that honest:
 
 * I/O that is ready comes first: the real selector is always asked before the clock moves.
 * Work in other threads takes real time. While other threads live, the loop gives them `grace` real seconds before each
-  jump, so that a `call_soon_threadsafe` that is on its way arrives before the timers behind it.
+  jump (ten times as long while `run_in_executor` owes an answer), so that a `call_soon_threadsafe` that is on its way
+  arrives before the timers behind it.
 * With no timer at all the loop blocks for real, as any loop would; if nothing on earth could wake it, it says so
   instead of hanging the test run.
 """
@@ -20,14 +21,17 @@ from typing import TYPE_CHECKING
 from recoup.testing.clock import VirtualClock, active_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
-    from typing import Any, TypeVar
+    from collections.abc import Callable, Coroutine, Mapping
+    from concurrent.futures import Executor
+    from typing import Any, TypeVar, TypeVarTuple
 
     T = TypeVar("T")
+    Ts = TypeVarTuple("Ts")
 
 __all__ = ["VirtualEventLoop", "run"]
 
-_GRACE = 0.02  # real seconds; a worker that has its answer needs well under one of its own (GIL switch: 5 ms)
+_GRACE = 0.02  # real seconds; a thread that has its answer needs a GIL switch (5 ms) and a turn on the processor
+_WORKING = 10  # times the grace while a worker of the loop owes an answer: on a loaded machine 20 ms are soon gone
 _HOPELESS = 2.0  # real seconds without any sign of life before a loop that nothing can wake gives up
 
 
@@ -60,7 +64,7 @@ class _JumpingSelector(selectors.BaseSelector):
         if timeout is None or self._loop.blocking:
             return self._wait(hopeless=self._alone())
         target = clock.monotonic() + timeout
-        ready = self._real.select(self._loop.grace if threading.active_count() > 1 else 0)
+        ready = self._real.select(self._loop.patience())
         if not ready:
             clock.reach(target)
         return ready
@@ -86,13 +90,15 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
     Args:
         clock: The clock that tells this loop's time; None (the default) follows the active `VirtualClock`, and real
             time while there is none.
-        grace: Real seconds given to other threads, while there are any, before the clock moves; default 0.02.
+        grace: Real seconds given to other threads, while there are any, before the clock moves; default 0.02. Ten times
+            as long while work given to `run_in_executor` is not done.
     """
 
     def __init__(self, clock: VirtualClock | None = None, *, grace: float = _GRACE) -> None:
         self._own_clock = clock
         self.grace = grace
         self.blocking = 0
+        self._working = 0
         super().__init__(_JumpingSelector(self))
 
     @property
@@ -104,6 +110,22 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
         """Tell the loop's time: the virtual clock's."""
         clock = self.clock
         return super().time() if clock is None else clock.monotonic()
+
+    def patience(self) -> float:
+        """Tell how many real seconds to give to other threads before the clock moves."""
+        if self._working:
+            return self.grace * _WORKING
+        return self.grace if threading.active_count() > 1 else 0
+
+    def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> asyncio.Future[T]:
+        """Run a function in an executor, as on any loop; the clock moves more patiently until it is done."""
+        future = super().run_in_executor(executor, func, *args)
+        self._working += 1
+        future.add_done_callback(self._worked)
+        return future
+
+    def _worked(self, _: asyncio.Future[Any]) -> None:
+        self._working -= 1
 
     async def shutdown_default_executor(self, *args: Any) -> None:
         """Join the default executor; its threads end in real time, so the clock stands still meanwhile."""
