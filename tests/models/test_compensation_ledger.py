@@ -126,7 +126,6 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         original = ValueError()
         outcome = self.ledger.outcome(original, raise_original=False)
-        assert self.ledger.interrupt is None
         if self.control is not None:
             assert outcome is self.control
         elif self.bad:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -121,7 +122,7 @@ def test_arguments_that_do_not_fit_are_kept_as_written() -> None:
     assert saved(pay, (1, 2), {"card": "visa"}) == {"card": "visa", "args": (1, 2), "kwargs": {"card": "visa"}}
 
 
-def test_methods_and_objects_without_signature() -> None:
+def test_methods_partials_and_objects_without_signature() -> None:
     """A method's `self` is an argument like others; what tells no signature has keywords and positions."""
 
     class Shop:
@@ -130,4 +131,6 @@ def test_methods_and_objects_without_signature() -> None:
     shop = Shop()
     assert saved(Shop.pay, (shop, 3), {})["self"] is shop
     assert saved(shop.pay, (3,), {})["order"] == 3
+    assert saved(partial(shop.pay, order=4), (), {})["order"] == 4
+    assert saved(partial(partial(Shop.pay, shop), 4), (), {}) == {"self": shop, "order": 4, "args": (), "kwargs": {}}
     assert saved(type, (3,), {}) == {"args": (3,), "kwargs": {}}

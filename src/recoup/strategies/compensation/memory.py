@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from functools import partial
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ def _contents(mapping: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _bound(target: Callable[..., object], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the arguments by the names of their parameters."""
+    """Give the arguments by the names of their parameters, also those that a partial has bound before."""
+    while isinstance(target, partial):
+        target, args, kwargs = target.func, target.args + args, {**target.keywords, **kwargs}
     try:
         bound = inspect.signature(target).bind(*args, **kwargs)
     except (TypeError, ValueError):  # the arguments do not fit, which may be the very failure; or no signature is told

@@ -5,14 +5,14 @@ from __future__ import annotations
 from inspect import isawaitable
 from typing import NamedTuple
 
-from recoup._core import clock, emit, timing
-from recoup._core.colour import Colour
+from recoup._core import clock, emit, scopes, timing
 from recoup.errors import CompensationError
 from recoup.strategies.compensation import actions, steps
 from recoup.strategies.compensation.state import Ledger, Notice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Awaitable, Callable
 
     from recoup.strategies.compensation.state import Task
@@ -115,19 +115,23 @@ def attempt(task: Task, wait: float, seconds: float) -> None:
 
 
 async def attempt_async(task: Task, wait: float, seconds: float) -> None:
-    """Run one task and cancel it when its time is over."""
-    deadline = timing.enter(timing.Limit(None, seconds, "saga_timeout"), inherit=False)
+    """Run one task, awaiting what it returns, and cancel it when its time is over."""
+    deadline = scopes.enter_async(timing.Limit(None, seconds, "saga_timeout"), inherit=False)
     try:
-        limit = timing.limit(Colour.ASYNC, None, seconds, "saga_timeout")
-        await limit.factory(awaited, *limit.cells)(task, wait)
-    finally:
-        timing.leave(deadline)
+        if wait > 0:
+            await clock.pause_async(wait)
+        await _awaited(task)
+    except BaseException as error:
+        blamed = scopes.leave_async(deadline, error)
+        if blamed is None:
+            raise
+        if isinstance(task, Notice):
+            _logger().warning("callback %s has not finished in %.3g s", actions.named(task.callback), seconds)
+        raise timing.exceeded(blamed, started=True) from error
+    scopes.leave_async(deadline)
 
 
-async def awaited(task: Task, wait: float) -> None:
-    """Run one task, awaiting what it returns."""
-    if wait > 0:
-        await clock.pause_async(wait)
+async def _awaited(task: Task) -> None:
     if isinstance(task, Notice):
         await emit.call_async(task.callback)
         return
@@ -138,11 +142,14 @@ async def awaited(task: Task, wait: float) -> None:
 
 def report(ledger: Ledger) -> None:
     """Log what was not undone: somebody has to look at it."""
+    for failure in ledger.failures:
+        _logger().error("not undone: %s", "; ".join(getattr(failure, "__notes__", ())), exc_info=failure)
+
+
+def _logger() -> logging.Logger:
     import logging  # noqa: PLC0415 - most programs never get here
 
-    logger = logging.getLogger("recoup")
-    for failure in ledger.failures:
-        logger.error("not undone: %s", "; ".join(getattr(failure, "__notes__", ())), exc_info=failure)
+    return logging.getLogger("recoup")
 
 
 def _begun(job: Job, error: BaseException) -> Ledger:
@@ -167,4 +174,5 @@ def _conclude(job: Job, ledger: Ledger, error: BaseException) -> None:
         if outcome is not None:
             raise outcome
     finally:
+        ledger.forget()
         outcome = None  # this frame is in its traceback: they would keep each other

@@ -94,3 +94,4 @@ async def _own_task(ledger: Ledger, asyncio: Any) -> None:
         ledger.interrupt = None
     elif isinstance(ledger.interrupt, GeneratorExit):
         perform.report(ledger)  # the loop is gone, and the caller with it
+        ledger.forget()

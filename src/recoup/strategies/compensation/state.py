@@ -6,8 +6,8 @@
     next() --> None: all have run, or `saga_timeout` is over and what was left is listed in `failures`
 
 A `Ledger` belongs to one failed call (or one failed saga) and to one task at a time, so nobody locks. It takes the time
-as a value. It keeps the errors of actions, so no frame that is in the traceback of such an error may hold the ledger:
-the two would keep each other alive (rule G11). That is why `failed` cuts off the frame of its caller.
+as a value. It keeps the errors of actions, and the frames in the traceback of such an error lead (by `f_back`) to frames
+that hold the ledger. So whoever ends a compensation calls `forget`, or the two keep each other alive (rule G11).
 """
 
 from __future__ import annotations
@@ -125,12 +125,9 @@ class Ledger:
     def failed(self, error: BaseException, now: float) -> None:
         """Take note that the current task raised, and decide whether it is tried again.
 
-        Control flow (not an `Exception`) is never tried again (rule G2) and is kept for afterwards. To be called from
-        the `except` block that caught the error: the frame it stands in is cut off the traceback.
+        Control flow (not an `Exception`) is never tried again (rule G2) and is kept for afterwards.
         """
         task = self._tasks[self._index]
-        trace = error.__traceback__
-        error.__traceback__ = None if trace is None else trace.tb_next
         if not isinstance(error, Exception):
             self.interrupted(error)
         elif isinstance(task, Undo) and self._attempt < task.attempts and task.delay < self.left(now):
@@ -147,16 +144,12 @@ class Ledger:
     def outcome(self, original: BaseException, *, raise_original: bool) -> BaseException | None:
         """Decide which error comes out of the compensation; None for the operation's own.
 
-        The caller raises it at once and keeps it in no variable. What was interrupted goes first, control flow of
-        the operation itself is never replaced (rule G2), then failures are reported (rule S2).
+        What was interrupted goes first, control flow of the operation itself is never replaced (rule G2), then
+        failures are reported (rule S2).
         """
-        interrupt, self.interrupt = self.interrupt, None
-        try:
-            if interrupt is not None and (isinstance(original, Exception) or _ends_process(interrupt)):
-                note(interrupt, self.summary())
-                return interrupt
-        finally:
-            interrupt = None
+        if self.interrupt is not None and (isinstance(original, Exception) or _ends_process(self.interrupt)):
+            note(self.interrupt, self.summary())
+            return self.interrupt
         if not self.failures or raise_original or not isinstance(original, Exception):
             note(original, self.summary())
             return None
@@ -166,6 +159,11 @@ class Ledger:
         made = CompensationError(original=cause, failures=failures, undone=undone)
         made.__cause__ = cause
         return made
+
+    def forget(self) -> None:
+        """Let go of every error: see the top of this file."""
+        self.failures = []
+        self.interrupt = None
 
     def summary(self) -> str:
         """Say in words how it went."""
