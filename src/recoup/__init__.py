@@ -13,13 +13,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from recoup._core.conditions import Condition as Condition
     from recoup._core.conditions import when as when
+    from recoup._core.deadlines import Deadline as Deadline
     from recoup._core.emit import Subscription as Subscription
     from recoup._core.emit import subscribe as subscribe
     from recoup._core.explain import Explanation as Explanation
     from recoup._core.explain import explain as explain
     from recoup._core.rim import layers_of as layers_of
     from recoup._core.strategy import Strategy as Strategy
-    from recoup._core.timing import Deadline as Deadline
     from recoup._core.timing import current_deadline as current_deadline
     from recoup.errors import BulkheadFullError as BulkheadFullError
     from recoup.errors import BulkheadTimeoutError as BulkheadTimeoutError
@@ -31,6 +31,23 @@ if TYPE_CHECKING:
     from recoup.errors import RetryExhausted as RetryExhausted
     from recoup.errors import StackWarning as StackWarning
     from recoup.errors import UnacceptableResult as UnacceptableResult
+    from recoup.strategies.bulkhead.config import BulkheadConfig as BulkheadConfig
+    from recoup.strategies.bulkhead.strategy import Bulkhead as Bulkhead
+    from recoup.strategies.bulkhead.strategy import bulkhead as bulkhead
+    from recoup.strategies.cache.config import CacheConfig as CacheConfig
+    from recoup.strategies.cache.strategy import Cache as Cache
+    from recoup.strategies.cache.strategy import cached as cached
+    from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig as CircuitBreakerConfig
+    from recoup.strategies.circuit_breaker.control import disable as disable
+    from recoup.strategies.circuit_breaker.control import force_open as force_open
+    from recoup.strategies.circuit_breaker.phases import CircuitBreakerState as CircuitBreakerState
+    from recoup.strategies.circuit_breaker.strategy import CircuitBreaker as CircuitBreaker
+    from recoup.strategies.circuit_breaker.strategy import circuit_breaker as circuit_breaker
+    from recoup.strategies.compensation.config import CompensationConfig as CompensationConfig
+    from recoup.strategies.compensation.scope import Saga as Saga
+    from recoup.strategies.compensation.scope import saga as saga
+    from recoup.strategies.compensation.strategy import Compensation as Compensation
+    from recoup.strategies.compensation.strategy import compensate as compensate
     from recoup.strategies.retry.config import BackoffStrategy as BackoffStrategy
     from recoup.strategies.retry.config import RetryConfig as RetryConfig
     from recoup.strategies.retry.strategy import RetryExecutor as RetryExecutor
@@ -40,11 +57,12 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "_core.conditions": ("Condition", "when"),
+    "_core.deadlines": ("Deadline",),
     "_core.emit": ("Subscription", "subscribe"),
     "_core.explain": ("Explanation", "explain"),
     "_core.rim": ("layers_of",),
     "_core.strategy": ("Strategy",),
-    "_core.timing": ("Deadline", "current_deadline"),
+    "_core.timing": ("current_deadline",),
     "errors": (
         "BulkheadFullError",
         "BulkheadTimeoutError",
@@ -57,6 +75,17 @@ _HOMES = {
         "StackWarning",
         "UnacceptableResult",
     ),
+    "strategies.bulkhead.config": ("BulkheadConfig",),
+    "strategies.bulkhead.strategy": ("Bulkhead", "bulkhead"),
+    "strategies.cache.config": ("CacheConfig",),
+    "strategies.cache.strategy": ("Cache", "cached"),
+    "strategies.circuit_breaker.config": ("CircuitBreakerConfig",),
+    "strategies.circuit_breaker.control": ("disable", "force_open"),
+    "strategies.circuit_breaker.phases": ("CircuitBreakerState",),
+    "strategies.circuit_breaker.strategy": ("CircuitBreaker", "circuit_breaker"),
+    "strategies.compensation.config": ("CompensationConfig",),
+    "strategies.compensation.scope": ("Saga", "saga"),
+    "strategies.compensation.strategy": ("Compensation", "compensate"),
     "strategies.retry.config": ("BackoffStrategy", "RetryConfig"),
     "strategies.retry.strategy": ("RetryExecutor", "retry"),
 }
