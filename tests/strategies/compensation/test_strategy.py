@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import inspect
 import logging
 import threading
 import weakref
@@ -126,7 +127,17 @@ def test_an_action_that_asks_gets_the_state(both: Both, shop: Shop) -> None:
         both.call(protected(both, shop, states.append, states.append), 7, card="amex")
     state, again = states
     assert state is again
-    assert state == {"order": 7, "card": "amex", "args": (7,), "kwargs": {"card": "amex"}, "error": shop.error}
+    args, kwargs = state.pop("args"), state.pop("kwargs")
+    assert state == {"order": 7, "card": "amex", "error": shop.error}
+    assert inspect.signature(shop.pay).bind(*args, **kwargs).arguments == {"order": 7, "card": "amex"}
+
+
+def test_the_executor_shows_the_arguments_as_they_were_given(both: Both, shop: Shop) -> None:
+    """Contract: `args` and `kwargs` are there beside the names."""
+    states: list[Any] = []
+    with pytest.raises(ConnectionError):
+        both.execute(compensate(states.append), both.wrap(shop.pay), 7, card="amex")
+    assert (states[0]["args"], states[0]["kwargs"]) == ((7,), {"card": "amex"})
 
 
 def test_without_save_state_only_the_error_is_known(both: Both, shop: Shop) -> None:

@@ -21,7 +21,8 @@ def saved(
 
     What is found under a name, highest first:
 
-    1. `args` and `kwargs` as the call was written, and the facts (`error`, and `result` if there is one);
+    1. `args` and `kwargs`, which make the same call again (round a decorated function, what was given by keyword may
+       stand in `args`, with defaults filled in), and the facts (`error`, and `result` if there is one);
     2. the function's parameters, with defaults filled in;
     3. what is in a mapping among the arguments (`**options` too): a saga that is handed one dictionary is read by the
        same actions as one that is handed keywords. Of two mappings the later parameter wins.

@@ -1,7 +1,7 @@
 """The pumps of compensation, one in each colour and kind.
 
-They keep nothing on the way of a healthy call; inside a saga (`join` gives it) they report the completed step. Both
-callbacks need the arguments as the call was written, so these pumps have no shaped twin (see `_core/shape.py`).
+They keep nothing on the way of a healthy call; inside a saga (`join` gives it) they report the completed step. The
+arguments are kept, not only passed on, so these pumps have no shaped twin (see `_core/shape.py`).
 
 `undo` is called inside the `except` block: what it raises has the operation's error as its context.
 """

@@ -6,8 +6,8 @@
     next() --> None: all have run, or `saga_timeout` is over and what was left is listed in `failures`
 
 A `Ledger` belongs to one failed call (or one failed saga) and to one task at a time, so nobody locks. It takes the time
-as a value. It keeps the errors of actions, and the frames in the traceback of such an error lead (by `f_back`) to frames
-that hold the ledger. So whoever ends a compensation calls `forget`, or the two keep each other alive (rule G11).
+as a value. It keeps the errors of actions, and the frames in the traceback of such an error lead (by `f_back`) to
+frames that hold the ledger. So whoever ends a compensation calls `forget`, or the two keep each other alive (rule G11).
 """
 
 from __future__ import annotations

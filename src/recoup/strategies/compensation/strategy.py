@@ -266,7 +266,7 @@ def compensate(
         _check_bare(bare)
     listed = [target] if callable(target) else target
     made: Compensation = decorating(Compensation, CompensationConfig, None, {**options, "compensation_actions": listed})
-    made._bare = bare  # noqa: SLF001 - only this function can know
+    made._bare = bare
     return made
 
 
