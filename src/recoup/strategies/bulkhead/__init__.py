@@ -1,0 +1,1 @@
+"""Bulkhead: let only so many calls run at once, and only so many wait."""

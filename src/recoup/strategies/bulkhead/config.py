@@ -1,0 +1,70 @@
+"""What a bulkhead can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
+
+from recoup._core import checks
+
+if TYPE_CHECKING:
+    from recoup.typing import Seconds
+
+__all__ = ["BulkheadConfig"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkheadConfig:
+    """Say how many calls may run at once, how many may wait, and for how long.
+
+    Args:
+        max_concurrent: Calls that run at once, over all threads and event loops; at least 1. Default 10.
+        max_queue_size: Calls that wait for a place; 0 turns every call away that cannot run at once. Default 100.
+        queue_timeout: Seconds (or a timedelta) that a call waits for a place at most; 0 or more. A deadline that is
+            nearer counts instead. Default 30.0.
+        use_thread_pool: Whether plain functions run in threads of the bulkhead's own. Coroutine functions stay on their
+            event loop. Default False.
+        thread_pool_size: Threads, and so plain functions that run at once; at least 1. They are started when needed. It
+            has a meaning only with `use_thread_pool`, and no more than `max_concurrent` are ever busy. Default 5.
+        track_metrics: Whether `bulkhead.metrics` tells the counts; without, it is empty. Default True.
+
+    Raises:
+        TypeError: If a value has the wrong type; the message names the argument.
+        ValueError: If a value is out of range.
+
+    Configs are immutable and may be shared between threads and event loops.
+
+    Source: the specification names the parameters; the defaults are those of the library it was written for.
+
+    >>> BulkheadConfig(max_concurrent=5, queue_timeout=10).queue_timeout
+    10.0
+    """
+
+    max_concurrent: int = 10
+    max_queue_size: int = 100
+    queue_timeout: Seconds = 30.0
+    use_thread_pool: bool = False
+    thread_pool_size: int = 5
+    track_metrics: bool = True
+
+    def __post_init__(self) -> None:
+        checks.count("max_concurrent", self.max_concurrent)
+        checks.count("max_queue_size", self.max_queue_size, low=0)
+        object.__setattr__(self, "queue_timeout", checks.duration("queue_timeout", self.queue_timeout))
+        checks.boolean("use_thread_pool", self.use_thread_pool)
+        checks.count("thread_pool_size", self.thread_pool_size)
+        checks.boolean("track_metrics", self.track_metrics)
+
+
+if TYPE_CHECKING:
+
+    class BulkheadOptions(TypedDict, total=False):
+        """Keywords of `@bulkhead`: the fields of `BulkheadConfig`, and `name`."""
+
+        name: str | None
+        max_concurrent: int
+        max_queue_size: int
+        queue_timeout: Seconds
+        use_thread_pool: bool
+        thread_pool_size: int
+        track_metrics: bool

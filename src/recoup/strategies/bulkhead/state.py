@@ -1,0 +1,296 @@
+"""Gate: who may run, who waits and who is turned away, for all threads and event loops together.
+
+States of a call:
+
+    take() ----------------------------> inside --> back(place)
+      | no free place, or others wait      ^
+      +-> join(ticket) -> in the queue ----+  given the place of somebody who left, in order of arrival
+             |                 +-> given up: out of time, cancelled
+             +-> turned away: the queue is full
+
+Rules:
+* The limit holds because of what a place is: an object that is either in `_free` or with one call, and there are never
+  more than `limit` of them. They are made when they are first needed, so their number is also the peak.
+* One queue, first come first served; a newcomer never overtakes anybody who waits (B1): he looks at the queue first.
+* The way of a call that need not wait takes no lock. It consists of steps that are atomic by themselves: is the queue
+  empty, pop a free place; and at the end append it, is the queue empty. All else is decided under the lock.
+* Nobody is left asleep. Who gives a place back looks at the queue *afterwards*; who joins the queue looks at the free
+  places *afterwards*; so one of the two sees the other. `settle()` leaves a note before it tries the lock, and
+  gives up only if somebody holds it; whoever holds it looks for notes *after* letting go.
+  tests/models/test_bulkhead_interleavings.py runs this code in all orders of these steps.
+* Hence giving back never waits for the lock: it is safe in a finaliser and in a signal handler (G7). And a place that
+  is dropped instead, by an asynchronous KeyboardInterrupt or with a coroutine that nobody finishes, comes back when
+  it is collected (G2).
+* Whether a waiting call has got a place is decided under the lock, by setting `ticket.place`; waking comes after that,
+  outside the lock. A call that is cancelled or out of time asks the ticket, so a place that was given to it in the
+  same tick is not lost.
+* After a fork the child begins anew; what its only thread holds from before counts for nothing (G18).
+
+The lock is held for a few steps, never while user code runs. A finaliser or a signal handler may interrupt those steps
+in the same thread and come in here again; then the thread holds the (reentrant) lock already and nothing is decided: a
+newcomer who finds no free place is turned away, settling is left to the steps that were interrupted.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from threading import RLock
+from weakref import ref
+
+from recoup._core import waiting
+from recoup.strategies.bulkhead.tickets import Counts, Place, Seat, Ticket
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["Gate"]
+
+
+class Gate:
+    """A limit on calls that run at once, with a queue before it.
+
+    Args:
+        limit: How many calls may be inside at once.
+        most_waiting: How many may wait.
+        threads: How many of those inside may be pooled ones.
+
+    Attributes:
+        back: Give a place back: `gate.back(place)`, then `gate.settle()` if `gate.queue` is not empty.
+        queue: Who waits, in order of arrival. Outsiders may only ask whether it is empty, and its length.
+    """
+
+    def __init__(self, limit: int, most_waiting: int, threads: int = 0) -> None:
+        self._limit = limit
+        self._most_waiting = most_waiting
+        self._threads = threads
+        self._free: deque[Place] = deque()
+        self._pop: Callable[[], Place] = self._free.pop
+        self.back: Callable[[Place], None] = self._free.append
+        self.queue: OrderedDict[Ticket, None] = OrderedDict()
+        self._notes: deque[tuple[Callable[[Gate, Any], object], object]] = deque()
+        self._seats: list[Seat] = []
+        self.after_fork()
+        waiting.at_fork(self)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: nobody inside, nobody waiting, and a lock that no vanished thread holds."""
+        lock: Any = RLock()
+        # Not `with lock`: it costs twice as much, and only the lock itself knows what an exception has left of it.
+        self._acquire: Callable[[bool], bool] = lock.acquire
+        self._release: Callable[[], None] = lock.release
+        self._owned: Callable[[], bool] = lock._is_owned
+        for seat in self._seats:
+            seat.dead = True
+        self._seats = []
+        self._pooled = self._rejected = self._timeout = 0
+        self._free.clear()
+        self._notes.clear()
+        self.queue.clear()
+
+    def take(self) -> Place | None:
+        """Go straight in, if a place is free and nobody waits.
+
+        Returns:
+            The place; `None` if the call has to `join`.
+        """
+        if self.queue:
+            return None
+        if self._free:
+            try:
+                place = self._pop()
+            except IndexError:  # another thread was faster
+                return None
+            seat = place.seat
+            if not seat.dead:
+                seat.uses += 1
+                return place
+        elif len(self._seats) >= self._limit:
+            return None
+        ticket = Ticket(None)  # a place has still to be made, or what came back does not count
+        self._decide(Gate._enter, ticket)
+        self._tidy()
+        return ticket.place
+
+    def join(self, ticket: Ticket) -> bool:
+        """Go in or queue up: afterwards the ticket has a place, or its waiter will be woken when it has one.
+
+        Returns:
+            False if the queue is full.
+        """
+        joined = self._decide(Gate._join, ticket)
+        self._tidy()
+        return bool(joined)
+
+    def claim(self, ticket: Ticket) -> None:
+        """Find out what came of waiting when the time is up: a place after all, or the ticket leaves the queue."""
+        self._decide(Gate._claim, ticket)
+        self._tidy()
+
+    def leave(self, ticket: Ticket) -> None:
+        """Leave the queue, or give back the place that was got meanwhile. Never waits; safe in a finaliser."""
+        ticket.claimed = False
+        self._note(Gate._forget, ticket)
+
+    def end(self, place: Place) -> None:
+        """Give back the place of a pooled call, and its thread. Never waits."""
+        self._note(Gate._ended, place)
+
+    def dropped(self, seat: Seat) -> None:
+        """Take note that the place on a seat is gone. Never waits; it is called by finalisers."""
+        self._note(Gate._replace, seat)
+
+    def settle(self) -> None:
+        """Let in those for whom there is room by now. Never waits: if somebody else decides, he looks again."""
+        self._note(Gate._nothing, None)
+
+    def counts(self) -> Counts:
+        """Tell what was counted so far."""
+        found: list[Counts] = []
+        if self._decide(Gate._count, found) is None:
+            self._count(found)  # in the midst of a decision: as good as can be told
+        self._tidy()
+        return found[0]
+
+    def _note(self, handler: Callable[[Gate, Any], object], subject: object) -> None:
+        self._notes.append((handler, subject))
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Do what the notes say, unless somebody decides at the moment: he looks for notes when he is done."""
+        while self._notes:
+            if self._decide(Gate._nothing, None, blocking=False) is None:
+                return
+
+    def _decide(self, decision: Callable[[Gate, Any], bool], subject: object, *, blocking: bool = True) -> bool | None:
+        """Decide something alone, after reading the notes; let in who may come in, and wake them outside the lock.
+
+        Returns:
+            What the decision was; `None` if none was made, because somebody else is deciding: with `blocking`, that can
+            only be this very thread, interrupted by a finaliser or a signal handler.
+        """
+        if self._owned():
+            return None
+        admitted: list[Ticket] = []
+        try:
+            if not self._acquire(blocking):
+                return None
+            while self._notes:
+                handler, noted = self._notes.popleft()
+                handler(self, noted)
+            self._admit(admitted)
+            answer = decision(self, subject)
+            self._admit(admitted)  # a place may have come back before the decision could be seen
+            self._release()
+            self._wake(admitted)
+        except BaseException:
+            if self._owned():
+                self._release()
+            self._wake(admitted)  # perhaps a second time, which does nothing
+            self._tidy()
+            raise
+        return answer
+
+    def _place(self) -> Place | None:
+        """Find or make a free place. Needs the lock."""
+        while True:
+            try:
+                place = self._pop()
+            except IndexError:
+                break
+            if not place.seat.dead:
+                return place
+        if len(self._seats) >= self._limit:
+            return None
+        place = Place(Seat(ref(self)))
+        self._seats.append(place.seat)
+        return place
+
+    def _let_in(self, ticket: Ticket) -> bool:
+        """Give a ticket a place, if there is one for it. Needs the lock."""
+        if ticket.pooled and self._pooled >= self._threads:
+            return False
+        place = self._place()
+        if place is None:
+            return False
+        place.seat.uses += 1
+        place.seat.pooled = ticket.pooled
+        self._pooled += ticket.pooled
+        ticket.place = place
+        return True
+
+    def _admit(self, admitted: list[Ticket]) -> None:
+        """Let in those who wait, in order; a pooled call that lacks a thread holds up all behind it. Needs the lock."""
+        while self.queue:
+            ticket = next(iter(self.queue))
+            if not self._let_in(ticket):
+                return
+            admitted.append(ticket)
+            del self.queue[ticket]
+
+    def _wake(self, admitted: list[Ticket]) -> None:
+        for ticket in admitted:
+            if not ticket.waiter.wake():
+                self._notes.append((Gate._unreachable, ticket))
+
+    # Decisions (they answer something) and notes (nobody waits for an answer). All need the lock.
+
+    def _nothing(self, _subject: None) -> bool:
+        return True
+
+    def _enter(self, ticket: Ticket) -> bool:
+        return not self.queue and self._let_in(ticket)
+
+    def _join(self, ticket: Ticket) -> bool:
+        if self._enter(ticket):
+            return True
+        if ticket.waiter is None or len(self.queue) >= self._most_waiting:
+            self._rejected += 1
+            return False
+        self.queue[ticket] = None
+        return True
+
+    def _claim(self, ticket: Ticket) -> bool:
+        ticket.claimed = ticket.place is not None
+        if not ticket.claimed:
+            self._timeout += 1
+            self.queue.pop(ticket, None)
+        return True
+
+    def _count(self, found: list[Counts]) -> bool:
+        seats = self._seats
+        running = len(seats) - sum(not place.seat.dead for place in self._free.copy())
+        executed = sum(seat.uses for seat in seats)
+        found.append(Counts(executed, self._rejected, self._timeout, running, len(self.queue), len(seats)))
+        return True
+
+    def _forget(self, ticket: Ticket) -> None:
+        """See off a ticket that will not be used."""
+        place, ticket.place = ticket.place, None
+        if place is None:
+            self.queue.pop(ticket, None)
+        else:
+            place.seat.uses -= 1
+            self._ended(place)
+
+    def _unreachable(self, ticket: Ticket) -> None:
+        """See off a ticket whose loop was closed when it was to be woken, unless it had found its place by itself."""
+        if not ticket.claimed:
+            self._forget(ticket)
+
+    def _ended(self, place: Place) -> None:
+        """Take back a place, and a thread if it came with one."""
+        self._vacate(place.seat)
+        self.back(place)
+
+    def _replace(self, seat: Seat) -> None:
+        """Make a new place for a seat whose place was dropped."""
+        self._vacate(seat)
+        if seat in self._seats:  # not one of an earlier life, nor one that was just being made
+            self.back(Place(seat))
+
+    def _vacate(self, seat: Seat) -> None:
+        if not seat.dead:
+            self._pooled -= seat.pooled
+        seat.pooled = False

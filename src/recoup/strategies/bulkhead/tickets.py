@@ -1,0 +1,100 @@
+"""What calls hold at the gate, and what the gate counts."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from recoup.strategies.bulkhead.state import Gate
+
+__all__ = ["UNCOUNTED", "Counts", "Place", "Seat", "Ticket"]
+
+
+class Counts(NamedTuple):
+    """What a gate has counted, at one moment.
+
+    Attributes:
+        executed: Calls that got a place, those inside now included.
+        rejected: Calls that were turned away because the queue was full.
+        timeout: Calls that ran out of time in the queue.
+        running: Calls inside now.
+        waiting: Calls in the queue now.
+        peak: The most calls that were ever inside at once.
+    """
+
+    executed: int
+    rejected: int
+    timeout: int
+    running: int
+    waiting: int
+    peak: int
+
+
+class Seat:
+    """One unit of a gate's limit; it belongs to the gate.
+
+    Attributes:
+        gate: Gives the gate, or `None` when that is gone.
+        uses: Calls that sat here; only the holder of the place writes it.
+        pooled: Whether the call that sits here also has one of the gate's threads.
+        dead: Whether it counts no longer: the gate has begun anew, in a forked child.
+    """
+
+    __slots__ = ("dead", "gate", "pooled", "uses")
+
+    def __init__(self, gate: Callable[[], Gate | None]) -> None:
+        self.gate = gate
+        self.uses = 0
+        self.pooled = False
+        self.dead = False
+
+
+class Place:
+    """The right to sit on a seat: it is either free, with the gate, or with one call.
+
+    A place that is dropped (its frame was thrown away before its last lines ran) finds its way back by itself.
+    """
+
+    __slots__ = ("seat",)
+
+    def __init__(self, seat: Seat) -> None:
+        self.seat = seat
+
+    def __del__(self) -> None:
+        seat = self.seat
+        gate = None if seat.dead else seat.gate()
+        if gate is not None:
+            gate.dropped(seat)
+
+
+class Ticket:
+    """One call that could not go straight in.
+
+    Attributes:
+        waiter: Whom to wake; `None` for a call that will not wait.
+        pooled: Whether the call also needs one of the gate's threads.
+        place: What it was given; `None` while it waits.
+        claimed: Whether the call has seen its place and lives on it.
+    """
+
+    __slots__ = ("claimed", "place", "pooled", "waiter")
+
+    def __init__(self, waiter: Any, *, pooled: bool = False) -> None:
+        self.waiter = waiter
+        self.pooled = pooled
+        self.place: Place | None = None
+        self.claimed = False
+
+
+def _uncounted() -> Place:
+    seat = Seat(lambda: None)
+    seat.dead = True
+    return Place(seat)
+
+
+UNCOUNTED = _uncounted()
+"""The place of a call that was let in without one (rule G16); it may be given back like any other."""
