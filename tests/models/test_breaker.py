@@ -1,0 +1,311 @@
+"""The circuit beside a model in plain Python that keeps all of its history (C1-C5, C7, G12).
+
+The model writes every outcome down and looks through all of it at each question; it has no eras, leases or queues of
+its own making. Time moves forwards, jumps, and goes backwards; calls end in any order, or are dropped; people take the
+circuit into their own hands, and processes fork.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
+from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
+from recoup.strategies.circuit_breaker.state import Circuit
+
+CLOSED, OPEN, HALF_OPEN, FORCED, DISABLED = CircuitBreakerState
+
+
+@dataclass(eq=False)
+class ModelCall:
+    """A call as the model sees it."""
+
+    visit: int  # the number of the state in which it began; 0 for one that is not counted
+    until: float = math.inf  # when it expires, as a probe
+
+
+@dataclass
+class Model:
+    """What a circuit has to do, by the book."""
+
+    config: CircuitBreakerConfig
+    state: CircuitBreakerState = CLOSED
+    visit: int = 1
+    outcomes: list[list[Any]] = field(default_factory=list)  # of this closed state: [failed, time]
+    until: float = 0.0
+    probes: list[ModelCall] = field(default_factory=list)
+    successes: int = 0
+    lost: list[float] = field(default_factory=list)
+    holds: dict[int, CircuitBreakerState] = field(default_factory=dict)
+    told: list[CircuitBreakerState] = field(default_factory=list)
+    opened: int = 0
+    late: int = 0
+
+    @property
+    def lease(self) -> float:
+        return self.config.half_open_timeout or self.config.timeout  # type: ignore[return-value]
+
+    def shows(self) -> CircuitBreakerState:
+        return list(self.holds.values())[-1] if self.holds else self.state
+
+    def change(self, state: CircuitBreakerState | None = None, *, until: float = 0.0, anew: bool = True) -> None:
+        """Go to a state, or only note that what shows has changed."""
+        meanings = {FORCED: OPEN, DISABLED: CLOSED}
+        if anew:
+            self.visit += 1
+            self.outcomes, self.probes, self.successes, self.lost = [], [], 0, []
+        if state is not None:
+            self.state, self.until = state, until
+        now_told = meanings.get(self.shows(), self.shows())
+        if now_told is not self.told_last:
+            self.told.append(now_told)
+            self.told_last = now_told
+
+    told_last: CircuitBreakerState = CLOSED
+
+    def open(self, since: float) -> None:
+        self.opened += 1
+        self.change(OPEN, until=since + self.config.timeout)  # type: ignore[operator]
+
+    def lose(self, now: float) -> None:
+        """Open again if a probe has not come back in time."""
+        if self.state is HALF_OPEN and not self.holds:
+            for probe in self.probes:
+                probe.until = min(probe.until, now + self.lease)
+            lost = [*self.lost, *(probe.until for probe in self.probes if probe.until <= now)]
+            if lost:
+                self.open(min(lost))
+
+    def arrive(self, now: float) -> ModelCall | None:
+        self.lose(now)
+        if self.state is OPEN and not self.holds:
+            self.until = min(self.until, now + self.config.timeout)  # type: ignore[operator]
+            if self.until <= now:
+                self.change(HALF_OPEN)
+        shown = self.shows()
+        if shown is CLOSED:
+            return ModelCall(self.visit)
+        if shown is DISABLED:
+            return ModelCall(0)
+        if shown is not HALF_OPEN:
+            return None
+        at_once = self.config.half_open_max or self.config.success_threshold
+        in_all = max(at_once, self.config.success_threshold)
+        if len(self.probes) >= at_once or len(self.probes) + self.successes >= in_all:
+            return None
+        probe = ModelCall(self.visit, now + self.lease)
+        self.probes.append(probe)
+        return probe
+
+    def counts(self, call: ModelCall, now: float) -> bool:
+        """Tell whether the outcome of a call counts."""
+        self.lose(now)
+        current = call.visit == self.visit and not self.holds
+        if current and self.state is HALF_OPEN:
+            current = call in self.probes
+        if not current:
+            self.late += 1
+        elif call in self.probes:
+            self.probes.remove(call)
+        return current
+
+    def succeed(self, call: ModelCall, now: float) -> None:
+        if call.visit == 0 or not self.counts(call, now):
+            return
+        if self.state is CLOSED:
+            self.outcomes.append([False, now])
+            return
+        self.successes += 1
+        if self.successes >= self.config.success_threshold:
+            self.change(CLOSED)
+
+    def fail(self, call: ModelCall, now: float) -> None:
+        if call.visit == 0 or not self.counts(call, now):
+            return
+        if self.state is HALF_OPEN:
+            self.open(now)
+            return
+        for outcome in self.outcomes:
+            outcome[1] = min(outcome[1], now)
+        self.outcomes.append([True, now])
+        recent = self.outcomes[-self.config.window_size :]
+        window: Any = self.config.window_duration
+        if sum(failed and now - when <= window for failed, when in recent) >= self.config.failure_threshold:
+            self.open(now)
+
+    def give_back(self, call: ModelCall, when: float) -> None:
+        if call in self.probes:
+            self.probes.remove(call)
+            if call.until <= when:
+                self.lost.append(call.until)
+
+    def view(self, now: float) -> tuple[CircuitBreakerState, float]:
+        if self.holds or self.state is CLOSED:
+            return self.shows(), math.inf if self.shows() is FORCED else 0.0
+        until = self.until
+        if self.state is HALF_OPEN:
+            lost = [*self.lost, *(probe.until for probe in self.probes if probe.until <= now)]
+            until = min(lost) + self.config.timeout if lost else now  # type: ignore[operator]
+        wait: Any = min(until - now, self.config.timeout)  # type: ignore[type-var]
+        return (OPEN, wait) if wait > 0 else (HALF_OPEN, 0.0)
+
+
+SMALL = st.integers(1, 4)
+SECONDS = st.integers(2, 9)
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> CircuitBreakerConfig:
+    """Draw small windows, short times, all caps."""
+    failures = draw(SMALL)
+    return CircuitBreakerConfig(
+        failure_threshold=failures,
+        success_threshold=draw(SMALL),
+        window_size=failures + draw(st.integers(0, 4)),
+        timeout=draw(SECONDS),
+        window_duration=draw(SECONDS),
+        half_open_max=draw(st.none() | SMALL),
+        half_open_timeout=draw(st.none() | SECONDS),
+        failure_on_result=bool if draw(st.booleans()) else None,
+    )
+
+
+class BreakerMachine(RuleBasedStateMachine):
+    """Drives a circuit as the pumps do."""
+
+    @initialize(config=configs())
+    def begin(self, config: CircuitBreakerConfig) -> None:
+        self.now = self.latest = 100.0
+        self.circuit = Circuit(config)
+        self.model = Model(config)
+        self.calls: list[tuple[Any, ModelCall]] = []
+        self.keys = 0
+        self.heard: list[CircuitBreakerState] = []
+
+    @rule(seconds=st.integers(0, 3) | st.integers(0, 30))
+    def time_passes(self, seconds: int) -> None:
+        self.now += seconds
+        self.latest = max(self.latest, self.now)
+
+    @rule(seconds=st.integers(1, 30))
+    def clock_goes_backwards(self, seconds: int) -> None:
+        self.now -= seconds
+
+    @rule()
+    def call(self) -> None:
+        expected = self.model.arrive(self.now)
+        permit: Any = self.circuit.era
+        if permit is None:
+            wait = self.circuit.shut(self.now)
+            if wait:
+                assert expected is None
+                assert wait == self.model.view(self.now)[1]
+                return
+            self.circuit.advance(self.now)
+            self.listen()
+            permit = self.circuit.enter(self.now)
+        assert (permit is None) == (expected is None)
+        if expected is not None:
+            self.calls.append((permit, expected))
+
+    def ended(self, data: st.DataObject) -> tuple[Any, ModelCall]:
+        return self.calls.pop(data.draw(st.integers(0, len(self.calls) - 1), label="which"))
+
+    @precondition(lambda self: self.calls)
+    @rule(data=st.data())
+    def succeed(self, data: st.DataObject) -> None:
+        permit, call = self.ended(data)
+        self.model.succeed(call, self.now)
+        if permit.tick() is None:
+            self.circuit.succeeded(permit, self.now)
+
+    @precondition(lambda self: self.calls)
+    @rule(data=st.data())
+    def fail(self, data: st.DataObject) -> None:
+        permit, call = self.ended(data)
+        self.model.fail(call, self.now)
+        self.circuit.failed(permit, self.now, ValueError("no"))
+
+    @precondition(lambda self: self.calls)
+    @rule(data=st.data(), twice=st.booleans())
+    def end_neutrally(self, data: st.DataObject, twice: bool) -> None:
+        permit, call = self.ended(data)
+        self.model.give_back(call, self.now)
+        permit.give_back(self.now)
+        if twice:
+            permit.give_back(self.now)
+
+    @precondition(lambda self: self.calls)
+    @rule(data=st.data())
+    def drop(self, data: st.DataObject) -> None:
+        permit, call = self.ended(data)
+        self.model.give_back(call, -math.inf)
+        del permit
+
+    @rule(state=st.sampled_from([FORCED, DISABLED]))
+    def hold(self, state: CircuitBreakerState) -> None:
+        self.keys += 1
+        self.model.lose(self.now)
+        self.model.holds[self.keys] = state
+        self.model.change()
+        self.circuit.hold(self.keys, state, self.now)
+
+    @precondition(lambda self: self.keys)
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        key = data.draw(st.integers(1, self.keys), label="key")
+        if self.model.holds.pop(key, None) is not None:
+            self.model.change()
+        self.circuit.release(key)
+
+    @rule()
+    def reset(self) -> None:
+        self.model.holds.clear()
+        self.model.change(CLOSED)
+        self.circuit.reset()
+
+    @rule()
+    def fork(self) -> None:
+        self.listen()
+        self.model.change()
+        self.circuit.renew()
+
+    @rule()
+    def listen(self) -> None:
+        while (notice := self.circuit.news.hear()) is not None:
+            assert self.circuit.news.hear() is None  # one teller at a time
+            self.circuit.news.told()
+            self.heard.append(notice.state)
+        assert self.heard == self.model.told
+
+    @invariant()
+    def agree(self) -> None:
+        state, wait = self.circuit.view(self.now)
+        assert (state, wait) == self.model.view(self.now)
+        assert wait >= 0
+        assert self.circuit.late == self.model.late
+        assert self.circuit.opened == self.model.opened
+        if self.circuit.era is not None:
+            assert self.model.shows() is CLOSED
+            assert not self.circuit.news
+
+    @invariant()
+    def never_stuck(self) -> None:
+        """Whatever is out there, a circuit that nobody holds lets a call pass some day."""
+        if not self.model.holds and self.model.state is not CLOSED:
+            later = self.latest + self.model.lease + 2 * self.model.config.timeout  # type: ignore[operator]
+            assert self.circuit.view(later) == (HALF_OPEN, 0.0)
+
+    def teardown(self) -> None:
+        if hasattr(self, "circuit"):
+            self.listen()
+
+
+TestBreaker = BreakerMachine.TestCase
+TestBreaker.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)

@@ -1,0 +1,157 @@
+"""What a caller is told whom the circuit refuses (C7, G3, G11)."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import gc
+import math
+import pickle
+import traceback
+import weakref
+from typing import TYPE_CHECKING
+
+import pytest
+
+from recoup import subscribe
+from recoup.errors import CircuitBreakerError, is_refusal
+from recoup.events import CallRefused, Event
+from recoup.testing import VirtualClock
+from tests.conftest import Both
+from tests.strategies.circuit_breaker.services import Guarded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def refused(made: Guarded) -> CircuitBreakerError:
+    with pytest.raises(CircuitBreakerError) as caught:
+        made.call()
+    return caught.value
+
+
+def test_a_refusal_carries_its_facts(both: Both, clock: VirtualClock) -> None:
+    """Wait time, name, and type, text and age of the error that opened the circuit (C7)."""
+    made = Guarded(both)
+    made.fail(KeyError("the key"))
+    clock.advance(20)
+    error = refused(made)
+    assert vars(error) == {
+        "name": "service",
+        "wait_time": 40.0,
+        "retry_after": 40.0,
+        "last_error_type": "KeyError",
+        "last_error_text": "'the key'",
+        "last_error_age": 20.0,
+    }
+    assert str(error) == (
+        "circuit 'service' refused the call: the next trial may run in 40 s; opened by KeyError: 'the key'"
+    )
+    assert is_refusal(error)
+
+
+def test_a_refusal_is_what_its_constructor_would_make(both: Both, clock: VirtualClock) -> None:
+    """It is made without it, for speed; nothing may be missing, and it pickles and copies (C7, G3)."""
+    made = Guarded(both)
+    made.fail()
+    error = refused(made)
+    facts = {key: value for key, value in vars(error).items() if key != "retry_after"}
+    built = CircuitBreakerError(**facts)
+    for other in (built, pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301
+        assert type(other) is CircuitBreakerError
+        assert vars(other) == vars(error)
+        assert other.args == error.args == ()
+        assert str(other) == str(error)
+
+
+def test_a_circuit_opened_by_hand_names_no_error(both: Both, clock: VirtualClock) -> None:
+    """And does not end by itself: the wait is infinite (C7)."""
+    made = Guarded(both)
+    with made.breaker.force_open():
+        error = refused(made)
+    assert error.wait_time == error.retry_after == math.inf
+    assert (error.last_error_type, error.last_error_text, error.last_error_age) == (None, None, None)
+    assert "forced open" in str(error)
+
+
+def test_an_age_is_never_negative(both: Both, clock: VirtualClock) -> None:
+    """Nor is a wait longer than the open time, whatever the clock does (C7, G12)."""
+    made = Guarded(both)
+    made.fail()
+    clock.rewind(1000)
+    error = refused(made)
+    assert error.last_error_age == 0.0
+    assert error.wait_time == 60.0
+
+
+def test_each_refusal_is_a_fresh_object_with_a_traceback_of_constant_size(both: Both, clock: VirtualClock) -> None:
+    """One object raised for ever drags a growing traceback along (C7, G3)."""
+    made = Guarded(both)
+    made.fail()
+    errors = [refused(made) for _ in range(20)]
+    assert len({id(error) for error in errors}) == 20
+    sizes = {len(traceback.extract_tb(error.__traceback__)) for error in errors}
+    assert len(sizes) == 1
+    assert sizes.pop() < 12
+    assert all(error.__context__ is None and error.__cause__ is None for error in errors)
+
+
+class Local:
+    """Something that a frame keeps alive."""
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """Leave reference cycles alone, so that they show."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def caller(made: Guarded, failure: str = "") -> weakref.ref[Local]:
+    """Call without any machinery round it (a loop keeps frames of its own), and swallow what comes out."""
+    local = Local()
+    made.service.answer = OSError(failure)  # held by no variable of this frame, which its traceback holds
+    with contextlib.suppress(CircuitBreakerError, OSError):
+        made.fn().send(None) if made.both.is_async else made.fn()
+    made.service.answer = None
+    return weakref.ref(local)
+
+
+@pytest.mark.usefixtures("no_collector")
+def test_nothing_keeps_the_locals_of_a_caller_alive(both: Both, clock: VirtualClock) -> None:
+    """Neither a failed call, nor the one that opens, nor a refused one, nor a failed probe (C7, G11)."""
+    made = Guarded(both, failure_threshold=2)
+    assert caller(made, "failed")() is None
+    assert caller(made, "opens it")() is None
+    assert made.state == "open"
+    assert caller(made)() is None
+    assert made.breaker.metrics["refused"] == 1
+    clock.advance(60)
+    assert caller(made, "failed probe")() is None
+    assert made.breaker.metrics["opened"] == 2
+
+
+def test_the_error_of_the_function_comes_out_itself(both: Both, clock: VirtualClock) -> None:
+    """Same object, no new context or cause, no note: a breaker has nothing to add (G3)."""
+    made = Guarded(both)
+    for _ in range(2):  # closed, then as a probe
+        error = OSError("down")
+        made.fail(error)
+        assert error.__context__ is None
+        assert error.__cause__ is None
+        assert not hasattr(error, "__notes__")
+        clock.advance(60)
+
+
+def test_refusals_are_counted_and_told(both: Both, clock: VirtualClock) -> None:
+    """Listeners hear the name, the kind and the wait (C7)."""
+    made = Guarded(both)
+    made.fail()
+    seen: list[Event] = []
+    with subscribe(seen.append):
+        refused(made)
+    refused(made)
+    assert seen == [CallRefused("service", "circuit_breaker", 60.0)]
+    assert made.breaker.metrics["refused"] == 2

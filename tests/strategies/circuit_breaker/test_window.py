@@ -1,0 +1,108 @@
+"""Which failures are recent, and counters that need no lock (C2, C3, C10)."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
+from recoup.strategies.circuit_breaker.window import FailureWindow, Tally, numbers
+
+
+def window(threshold: int = 3, size: int = 5, duration: float = 10.0) -> FailureWindow:
+    return FailureWindow(CircuitBreakerConfig(failure_threshold=threshold, window_size=size, window_duration=duration))
+
+
+def fed(failures: list[tuple[int, float]], **rules: Any) -> list[bool]:
+    """Record failures, each with number and time, and give the answers."""
+    made = window(**rules)
+    return [made.failed(number, now) for number, now in failures]
+
+
+def test_the_threshold_is_inclusive() -> None:
+    """The third of three failures is too many, neither the second nor the fourth only (C2)."""
+    assert fed([(1, 0.0), (2, 0.0), (3, 0.0)]) == [False, False, True]
+
+
+def test_one_failure_may_be_too_many() -> None:
+    """A threshold of one opens at the first failure, in a window of one as well (C2)."""
+    assert fed([(1, 0.0)], threshold=1, size=1) == [True]
+
+
+@pytest.mark.parametrize(("last", "opens"), [(3, True), (5, True), (6, False), (100, False)])
+def test_only_the_last_calls_count(last: int, opens: bool) -> None:
+    """With a window of 5 calls, call 1 counts up to call 5 and not at call 6 (C2)."""
+    assert fed([(1, 0.0), (2, 0.0), (last, 0.0)])[-1] is opens
+
+
+@pytest.mark.parametrize(("now", "opens"), [(9.9, True), (10.0, True), (10.1, False), (1e9, False)])
+def test_only_the_last_seconds_count(now: float, opens: bool) -> None:
+    """With 10 seconds, a failure of exactly that age still counts; after idling longer nothing old does (C2, C3)."""
+    assert fed([(1, 0.0), (2, 5.0), (3, now)])[-1] is opens
+
+
+def test_both_limits_apply_at_once() -> None:
+    """Young enough but too many calls ago is not recent, and the other way round (C2)."""
+    assert fed([(1, 0.0), (5, 1.0), (6, 2.0), (7, 3.0)]) == [False, False, False, True]
+    assert fed([(1, 0.0), (2, 11.0), (3, 12.0), (4, 13.0)]) == [False, False, False, True]
+
+
+def test_old_failures_do_not_hide_new_ones() -> None:
+    """Fixed memory keeps the newest failures, so any number of old ones before them changes nothing (C3)."""
+    old = [(number, 0.0) for number in range(1, 3)]
+    assert fed([*old, (10, 100.0), (11, 100.0), (12, 100.0)]) == [False, False, False, False, True]
+
+
+def test_memory_does_not_grow_with_the_window() -> None:
+    """However many calls and seconds are recent, only as many failures are kept as open the circuit (C3)."""
+    made = window(threshold=4, size=10**9, duration=1e9)
+    for number in range(1, 1000):
+        made.failed(number, float(number))
+    assert len(made._newest) == 4
+
+
+def test_a_clock_that_goes_backwards_restarts_the_ages() -> None:
+    """Nothing is counted longer than its time after the jump, and nothing is forgotten by it (G12)."""
+    assert fed([(1, 1000.0), (2, 1000.0), (3, 0.0)]) == [False, False, True]
+    assert fed([(1, 1000.0), (2, 0.0), (3, 10.0)]) == [False, False, True]
+    assert fed([(1, 1000.0), (2, 0.0), (3, 10.1)]) == [False, False, False]
+
+
+def test_a_clock_that_goes_back_a_little_touches_only_what_is_ahead() -> None:
+    """What is older than the jump keeps its age (G12)."""
+    assert fed([(1, 0.0), (2, 9.0), (3, 8.0)]) == [False, False, True]
+    assert fed([(1, 0.0), (2, 12.0), (3, 11.0)]) == [False, False, False]
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_each_number_is_given_once(locked: bool) -> None:
+    """Numbers are exact under threads, with the lock of a build without GIL as well (C10)."""
+    number = numbers(locked=locked)
+    taken: list[list[int]] = [[] for _ in range(4)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [
+            threading.Thread(target=lambda mine=mine: mine.extend(number() for _ in range(2000))) for mine in taken
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert sorted(each for mine in taken for each in mine) == list(range(1, 8001))
+
+
+def test_looking_at_a_tally_does_not_change_it() -> None:
+    """A counter is read any number of times, and tells how often it was added to."""
+    tally = Tally()
+    assert [tally.value(), tally.value()] == [0, 0]
+    for _ in range(3):
+        tally.add()
+    assert [tally.value(), tally.value()] == [3, 3]
+    tally.add()
+    assert tally.value() == 4
