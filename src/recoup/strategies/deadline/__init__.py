@@ -1,0 +1,1 @@
+"""Deadline: a call has to end by a point in time."""
