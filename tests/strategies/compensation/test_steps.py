@@ -120,9 +120,11 @@ def test_what_undoes_is_no_step() -> None:
     def body() -> None:
         mine = made()
         steps.show(mine)
-        token = steps.hide()
+        hidden = steps.hide()
         assert steps.joined() is None
-        steps.unhide(token)
+        in_context(lambda: (steps.show(mine), steps.unhide(*hidden), None))
+        assert steps.joined() is None
+        steps.unhide(*hidden)
         assert steps.joined() is mine
 
     in_context(body)

@@ -50,7 +50,7 @@ def undo(job: Job, error: BaseException) -> None:
     try:
         performing(ledger)
     finally:
-        steps.unhide(hidden)
+        steps.unhide(*hidden)
     _conclude(job, ledger, error)
 
 
@@ -86,9 +86,12 @@ async def performing_async(ledger: Ledger, attempt_async: Attempt) -> None:
     while (task := ledger.next(clock.monotonic())) is not None:
         try:
             await attempt_async(task, ledger.wait, ledger.limit(task, clock.monotonic()))
-        except GeneratorExit as closed:  # nobody will resume this coroutine: go on without waiting
+        except GeneratorExit as closed:  # nobody will resume this coroutine: go on without waiting, and say so here
             ledger.failed(closed, clock.monotonic())
             performing(ledger)
+            report(ledger)
+            ledger.forget()
+            raise
         except BaseException as error:  # noqa: BLE001 - as above
             ledger.failed(error, clock.monotonic())
         else:

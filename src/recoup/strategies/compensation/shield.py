@@ -55,7 +55,7 @@ async def _here(ledger: Ledger, attempt: perform.Attempt) -> None:
     try:
         await perform.performing_async(ledger, attempt)
     finally:
-        steps.unhide(hidden)
+        steps.unhide(*hidden)
 
 
 async def _in_task(ledger: Ledger, asyncio: Any) -> None:
@@ -92,6 +92,3 @@ async def _own_task(ledger: Ledger, asyncio: Any) -> None:
     await _here(ledger, attempt)
     if isinstance(ledger.interrupt, asyncio.CancelledError):
         ledger.interrupt = None
-    elif isinstance(ledger.interrupt, GeneratorExit):
-        perform.report(ledger)  # the loop is gone, and the caller with it
-        ledger.forget()

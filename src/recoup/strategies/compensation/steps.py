@@ -17,7 +17,6 @@ from recoup.errors import RecoveryError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextvars import Token
 
     from recoup.strategies.compensation.state import Task
 
@@ -124,14 +123,19 @@ def too_late(what: str, steps: Steps) -> RecoveryError:
     )
 
 
-def hide() -> Token[Steps | None]:
+def hide() -> tuple[Steps, Steps | None]:
     """Let no saga be open here: what undoes a step is no step itself."""
-    return _ambient.set(None)
+    around = _ambient.get()
+    hidden = Steps("undoing", waits=False)
+    hidden.commit()
+    _ambient.set(hidden)
+    return hidden, around
 
 
-def unhide(token: Token[Steps | None]) -> None:
-    """End what `hide` began."""
-    _ambient.reset(token)
+def unhide(hidden: Steps, around: Steps | None) -> None:
+    """End what `hide` began; do nothing in the foreign context in which the collector closes a coroutine."""
+    if _ambient.get() is hidden:
+        _ambient.set(around)
 
 
 def _open(steps: Steps | None) -> Steps | None:
