@@ -1,0 +1,278 @@
+"""A bounded store of results by key, with a time to live, for threads and any number of event loops.
+
+A *slot* belongs to a key. It holds an *entry* (a result and when it came), or what the strategy has under way for that
+key (`busy`), or both. Entries are bounded: the least recently used goes first. What is under way is bounded by the
+calls that run.
+
+* Reading takes no lock. A change takes one short lock, which is never held while code of the user's runs. A key of
+  atoms is simply looked up. A compound key may hold an instance with an `__eq__` of its own, so its slot is looked for,
+  outside the lock, in the immutable row of those with the same hash, and the lock only guards that the row is still the
+  one that was looked through. What is evicted is freed after the lock is released: the last reference to a result may
+  run its `__del__`.
+* The lock is reentrant: the collector may run inside it, and in the collector a `__del__` that makes a cached call. Every
+  step leaves the store whole, so at worst such a call is made twice.
+* Hits are only noted, and put in order at the next change.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from threading import RLock
+
+from recoup._core.keys import Compound, Unkeyable
+from recoup._core.waiting import at_fork
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+    from typing import Any, Protocol
+
+    class Busy(Protocol):
+        """What may be under way in a slot."""
+
+        @property
+        def idle(self) -> bool:
+            """Tell whether nobody is at it any more."""
+            ...
+
+__all__ = ["Entry", "Slot", "Store", "shareable"]
+
+_NOTED = 1024  # hits between two changes of which the order is known; the next change sorts them in under 0.1 ms
+_LOOKED_AT = 2  # expired entries dropped at each change: more than one can come in, so they do not pile up
+
+
+class Entry:
+    """A result that was stored, and when."""
+
+    __slots__ = ("stored", "value")
+
+    run: Any = None
+    """What a pump asks of an answer: is anything left to do? Nothing, for an entry."""
+
+    def __init__(self, value: Any, stored: float) -> None:
+        self.value = value
+        self.stored = stored
+
+    def age(self, now: float) -> float:
+        """Tell how old it is, in seconds; a clock that went backwards starts it anew (G12)."""
+        age = now - self.stored
+        if age < 0:
+            self.stored = now
+            return 0.0
+        return age
+
+
+class Slot:
+    """The place of one key.
+
+    Attributes:
+        key: The key.
+        place: Under what the store has it: the key, or its hash if it is compound.
+        entry: The result, if there is one; replaced as a whole.
+        busy: What the strategy has under way for the key; `None` if nothing. Its `idle` is true if nobody is at it.
+        gone: Whether the store has forgotten it.
+    """
+
+    __slots__ = ("busy", "entry", "gone", "key", "place")
+
+    def __init__(self, key: Hashable, place: Hashable) -> None:
+        self.key = key
+        self.place = place
+        self.entry: Entry | None = None
+        self.busy: Busy | None = None
+        self.gone = False
+
+
+class Store:
+    """Results by key.
+
+    Args:
+        max_size: How many results there may be; at least 1.
+        lifetime: Seconds that a result is worth keeping; `None` for as long as there is room.
+
+    Attributes:
+        rows: The slots: one for a key of atoms, a row of them for the hash of a compound key. Only to be looked at.
+        noted: The slots that were used since the last change; whoever finds one himself appends it.
+
+    `key` in its methods is what `Keys.of` gives. They raise `Unkeyable` if a value in it cannot be compared.
+    """
+
+    def __init__(self, max_size: int, lifetime: float | None) -> None:
+        self.max_size = max_size
+        self.lifetime = lifetime
+        self.rows: dict[Hashable, tuple[Slot, ...]] = {}
+        self.noted: deque[Slot] = deque(maxlen=_NOTED)
+        self._begin()
+        at_fork(self)
+
+    def _begin(self) -> None:
+        self._lock = RLock()
+        self._order: dict[Slot, None] = {}  # the slots that have an entry, least recently used first
+        self._released: deque[Slot] = deque()
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: what is under way runs in a thread that does not exist here (G18)."""
+        slots = list(self._order)
+        self._begin()
+        self.rows.clear()
+        self.noted.clear()
+        for slot in slots:
+            slot.busy = None
+            self.rows[slot.place] = (*self.rows.get(slot.place, ()), slot)
+            self._order[slot] = None
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def find(self, key: Hashable) -> Slot | None:
+        """Look for the slot of a key; takes no lock."""
+        return self._look(key)[2]
+
+    def fresh(self, key: Hashable, now: float) -> Entry | None:
+        """Give the entry of a key, unless it is past its lifetime; takes no lock."""
+        slot = self.find(key)
+        if slot is None:
+            return None
+        entry = slot.entry
+        if self._expired(entry, now):
+            return None
+        self.noted.append(slot)
+        return entry
+
+    def put(self, key: Hashable, value: object, now: float) -> None:
+        """Store a result under a key."""
+
+        def place(slot: Slot) -> None:
+            slot.entry = Entry(value, now)
+
+        self.change(key, now, place)
+
+    def change(self, key: Hashable, now: float, decide: Callable[[Slot], None]) -> Slot:
+        """Find or make the slot of a key, and decide about it under the lock.
+
+        Args:
+            key: The key.
+            now: Seconds on a monotonic clock.
+            decide: Looks at the slot and changes its entry or what is busy in it. It runs once, under the lock: it is
+                quick, runs nothing of the user's and does not raise.
+        """
+        while True:
+            place, row, slot = self._look(key)
+            grown = row
+            if slot is None:
+                slot = Slot(key, place)
+                grown = (*row, slot)
+            with self._lock:
+                if self.rows.get(place, ()) is not row:
+                    continue  # somebody came first, and what was found may be gone
+                self.rows[place] = grown
+                freed: list[object] = [slot.entry]
+                decide(slot)
+                self._tidy_locked(slot, now, freed)
+            freed.clear()  # outside the lock
+            return slot
+
+    def finish(self, slot: Slot, entry: Entry | None, now: float) -> None:
+        """Say that nothing is under way in a slot any more, and store what came of it.
+
+        Args:
+            slot: The slot. If it was forgotten meanwhile, so is the entry.
+            entry: The result; `None` to keep what there is.
+            now: Seconds on a monotonic clock.
+        """
+        freed: list[object] = [slot.entry]
+        with self._lock:
+            slot.busy = None
+            if entry is not None and not slot.gone:
+                slot.entry = entry
+            self._tidy_locked(slot, now, freed)
+        freed.clear()
+
+    def release(self, slot: Slot) -> None:
+        """Say that nobody is at what was under way; takes no lock, because a finaliser may say it (G7)."""
+        self._released.append(slot)
+
+    def forget(self, key: Hashable) -> bool:
+        """Drop the slot of a key, with what will come of what is under way in it; tell whether it had an entry."""
+        slot = self.find(key)
+        if slot is None:
+            return False
+        freed: list[object] = []
+        with self._lock:
+            self._drop_locked(slot, freed)
+        return freed.pop() is not None
+
+    def clear(self) -> None:
+        """Drop everything, with what will come of what is under way."""
+        freed: list[object] = []
+        with self._lock:
+            for row in list(self.rows.values()):
+                for slot in row:
+                    self._drop_locked(slot, freed)
+            self.noted.clear()
+        freed.clear()
+
+    def _look(self, key: Hashable) -> tuple[Hashable, tuple[Slot, ...], Slot | None]:
+        if type(key) is not Compound:
+            row = self.rows.get(key, ())
+            return key, row, row[0] if row else None
+        try:
+            place = hash(key)
+            row = self.rows.get(place, ())
+            for slot in row:
+                if slot.key == key:
+                    return place, row, slot
+        except Exception as error:  # noqa: BLE001 - a __hash__ or __eq__ of the user's may raise anything
+            raise Unkeyable(f"a value that cannot be compared ({type(error).__qualname__})") from None
+        return place, row, None
+
+    def _expired(self, entry: Entry | None, now: float) -> bool:
+        return entry is None or (self.lifetime is not None and entry.age(now) >= self.lifetime)
+
+    def _tidy_locked(self, changed: Slot, now: float, freed: list[object]) -> None:
+        """Bring the order up to date and keep the bound; hand over what the caller frees outside the lock."""
+        self.noted.append(changed)
+        while self.noted:
+            slot = self.noted.popleft()
+            self._order.pop(slot, None)
+            if slot.entry is not None:
+                self._order[slot] = None
+        while self._released:
+            self._vacate_locked(self._released.popleft(), freed)
+        self._vacate_locked(changed, freed)
+        while len(self._order) > self.max_size:
+            self._evict_locked(next(iter(self._order)), freed)
+        for _ in range(_LOOKED_AT):
+            first = next(iter(self._order), None)
+            if first is None or not self._expired(first.entry, now):
+                return
+            self._evict_locked(first, freed)
+
+    def _evict_locked(self, slot: Slot, freed: list[object]) -> None:
+        """Drop the entry of a slot, and the slot if nothing is under way in it."""
+        self._order.pop(slot, None)
+        freed.append(slot.entry)
+        slot.entry = None
+        self._vacate_locked(slot, freed)
+
+    def _vacate_locked(self, slot: Slot, freed: list[object]) -> None:
+        """Drop a slot in which there is nothing."""
+        if slot.entry is None and (slot.busy is None or slot.busy.idle) and not slot.gone:
+            self._drop_locked(slot, freed)
+
+    def _drop_locked(self, slot: Slot, freed: list[object]) -> None:
+        row = tuple(each for each in self.rows.get(slot.place, ()) if each is not slot)
+        if row:
+            self.rows[slot.place] = row
+        else:
+            self.rows.pop(slot.place, None)
+        self._order.pop(slot, None)
+        slot.gone = True
+        freed += (slot, slot.entry)
+        slot.entry = None
+
+
+def shareable(result: object) -> bool:
+    """Tell whether a result can be given twice: an iterator or an awaitable is used up by the first who gets it."""
+    kind = type(result)
+    return not (hasattr(kind, "__next__") or hasattr(kind, "__anext__") or hasattr(kind, "__await__"))

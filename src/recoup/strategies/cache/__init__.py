@@ -1,0 +1,1 @@
+"""Cache: answer a call from an earlier result, and let equal calls at the same time share one."""

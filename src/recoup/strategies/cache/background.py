@@ -1,0 +1,88 @@
+"""Refreshing in the background: the caller has its answer already and does not wait.
+
+Context variables are carried over, so that a refresh is traced and authorised as the call that caused it; deadlines are not:
+the caller's time is not the refresh's.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import deque
+from contextlib import suppress
+from contextvars import copy_context
+
+from recoup._core import clock, timing
+from recoup.strategies.cache import leading
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from contextvars import Context
+    from typing import Any
+
+__all__ = ["Background"]
+
+_MOST_THREADS = 8  # a cache full of old results must not start a thread for each; the others are refreshed by later hits
+
+
+class Background:
+    """What one cache has under way in the background."""
+
+    def __init__(self) -> None:
+        self._places = deque(range(_MOST_THREADS))
+        self._tasks: set[Any] = set()  # a loop holds its tasks weakly: without this one could vanish half way
+
+    def run(self, work: Callable[[], object]) -> bool:
+        """Run a plain function in a daemon thread; tell whether there was room for it."""
+        import threading  # noqa: PLC0415 - most programs never get here
+
+        try:
+            place = self._places.pop()
+        except IndexError:
+            return False
+
+        def running() -> None:
+            try:
+                work()
+            finally:
+                self._places.append(place)
+
+        thread = threading.Thread(target=_context().run, args=(running,), name="recoup-refresh", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter is on its way out, or has no threads left
+            self._places.append(place)
+            return False
+        return True
+
+    def spawn(self, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Run an async function in a task of the running loop."""
+        if clock.in_trio():
+            sys.modules["trio"].lowlevel.spawn_system_task(work, name="recoup-refresh", context=_context())
+            return
+        self.sweep()
+        loop = sys.modules["asyncio"].get_running_loop()
+        task = loop.create_task(work(), name="recoup-refresh", context=_context())
+        # A loop that is closed without being asked to end its tasks complains about each: nobody waits for this one.
+        task._log_destroy_pending = False
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def sweep(self) -> None:
+        """End what was under way in loops that are closed: nobody else will, and somebody may wait for it."""
+        for task in tuple(self._tasks):
+            if task.get_loop().is_closed():
+                self._tasks.discard(task)
+                with suppress(RuntimeError):  # it awaits in a `finally`
+                    task.get_coro().close()
+
+
+def _context() -> Context:
+    context = copy_context()
+    context.run(_detach)
+    return context
+
+
+def _detach() -> None:
+    timing._innermost.set(None)
+    leading.detach()

@@ -1,0 +1,204 @@
+"""What the pumps of one function ask: the shelf decides, the desk adds the clock, the listeners and the background."""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+
+from recoup._core import clock, emit, mode, timing
+from recoup._core.chain import Pending
+from recoup._core.keys import ATOMS, Unkeyable
+from recoup._core.store import Entry
+from recoup._core.waiting import for_task, for_thread
+from recoup.errors import DeadlineExceeded
+from recoup.strategies.cache import pumps
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+    from typing import Any
+
+    from recoup._core.keys import Keys
+    from recoup.strategies.cache.run import Run
+    from recoup.strategies.cache.strategy import Cache
+
+__all__ = ["AsyncDesk", "Desk", "PlainDesk"]
+
+
+class Desk:
+    """What both colours have in common."""
+
+    _waiter: Callable[[], Any]
+
+    def __init__(self, cache: Cache, keys: Keys) -> None:
+        self._cache = cache
+        self._shelf = cache._shelf
+        self._keys = keys
+
+    def glancing(self) -> Callable[..., Entry | None]:
+        """Make the function that answers the easy hits, quickly: `None` means that `look` has to see to it."""
+        keys, ttl = self._keys, self._shelf.ttl
+        rows, note = self._shelf.store.rows, self._shelf.store.noted.append
+
+        def glance(*args: Any, **kwargs: Any) -> Entry | None:
+            if len(args) != keys.count or kwargs or not ATOMS.issuperset(map(type, args)):
+                return None
+            row = rows.get((keys.function, args))
+            if row is None:
+                return None
+            entry = row[0].entry
+            if entry is None or entry.run is not None or not 0 <= clock.monotonic() - entry.stored < ttl:
+                return None
+            if mode.active or emit.listeners:
+                return None
+            note(row[0])
+            return entry
+
+        return glance
+
+    def look(self, key: Hashable | None) -> Entry | Run | None:
+        """Find out what to do about a call; `None` to call past the cache."""
+        if key is None or (mode.active and mode.off()):
+            return None
+        now = clock.monotonic()
+        try:
+            found = self._shelf.look(key, now, self._waiter)
+        except Unkeyable as problem:
+            self._cache._complain(str(problem))
+            return None
+        if emit.listeners:
+            self._tell(found, now)
+        return found
+
+    def woken(self, run: Run, in_time: bool) -> None:  # noqa: FBT001 - it is the answer of a wait
+        """Go on after a wait.
+
+        Raises:
+            DeadlineExceeded: If the caller's time is over; the function was not called for this caller.
+        """
+        if run.woken(in_time):
+            deadline = timing.current_deadline()
+            assert deadline is not None  # noqa: S101 - without one a wait does not end before it is over
+            raise timing.exceeded(deadline, started=False)
+
+    def done(self, run: Run, result: object) -> None:
+        """End a call with a result."""
+        if not run.done(result, clock.monotonic()):
+            self._cache._complain(f"a result of type {type(result).__qualname__}, which can be used only once")
+
+    def failed(self, run: Run, error: Exception) -> Entry | None:
+        """End a call with an error; give an old result that answers all the same."""
+        now = clock.monotonic()
+        own = False
+        if isinstance(error, DeadlineExceeded):
+            deadline = timing.current_deadline()
+            own = deadline is not None and deadline.expired
+        old = run.failed(error, now, own=own)
+        if old is not None and emit.listeners:
+            self._hit(old, now)
+        return old
+
+    def lost(self, run: Run, error: Exception) -> None:
+        """End a refresh with an error."""
+        self._cache._lost(type(error).__qualname__)
+        run.failed(error, clock.monotonic(), own=False)
+
+    def abandoned(self, run: Run) -> None:
+        """End a call without an outcome."""
+        run.abandoned()
+
+    def refreshed(self, run: Run, fn: Callable[..., Any]) -> Callable[..., None]:
+        """Give a function of the call's arguments that begins to refresh its result."""
+        raise NotImplementedError
+
+    def _tell(self, found: Entry | Run | None, now: float) -> None:
+        from recoup import events  # noqa: PLC0415 - nobody pays for events who does not listen
+
+        if isinstance(found, Entry):
+            self._hit(found, now)
+        elif found is not None and found.stale is not None:
+            self._hit(found.stale, now)
+        elif found is not None and found.waiter is not None:
+            emit.tell(events.CacheShared(self._cache.name))
+        elif found is None or found.answer is None:
+            emit.tell(events.CacheMiss(self._cache.name))
+
+    def _hit(self, entry: Entry, now: float) -> None:
+        from recoup import events  # noqa: PLC0415 - as above
+
+        age = entry.age(now)
+        emit.tell(events.CacheHit(self._cache.name, age, stale=age >= self._shelf.ttl))
+
+
+class AsyncDesk(Desk):
+    """For async functions."""
+
+    _waiter = staticmethod(for_task)
+
+    async def wait(self, run: Run) -> bool:
+        """Wait for somebody else's call, not longer than there is time."""
+        self._cache._background.sweep()
+        in_time: bool = await run.waiter.wait_async(timing.time_left())
+        return in_time
+
+    def refreshed(self, run: Run, fn: Callable[..., Any]) -> Callable[..., None]:
+        """Give a function of the call's arguments that begins to refresh its result in a task."""
+        return partial(self._refresh, run, fn)
+
+    def _refresh(self, run: Run, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
+        work = pumps.refreshing_async(fn, run, self)
+        self._cache._background.spawn(partial(work, *args, **kwargs))  # type: ignore[arg-type]
+
+
+class PlainDesk(Desk):
+    """For plain functions.
+
+    One of them may return a coroutine all the same. The first call finds out: the coroutine passes the pump as
+    `Pending`, and the asynchronous pumps cache what comes of it (G5). From then on a hit has to be something to await
+    as well, and nobody may wait for a flight here, which would block the loop that it needs.
+    """
+
+    _waiter = staticmethod(for_thread)
+
+    _coroutines = False
+
+    def look(self, key: Hashable | None) -> Entry | Run | None:
+        """Find out what to do about a call; `None` to call past the cache."""
+        if not self._coroutines:
+            return super().look(key)
+        if key is None or (mode.active and mode.off()):
+            return None
+        try:
+            entry = self._shelf.fresh(key, clock.monotonic())
+        except Unkeyable:  # the asynchronous pumps complain
+            return None
+        return None if entry is None else Entry(_answered(entry.value), entry.stored)
+
+    def wait(self, run: Run) -> bool:
+        """Wait for somebody else's call, not longer than there is time."""
+        self._cache._background.sweep()
+        in_time: bool = run.waiter.wait(timing.time_left())
+        return in_time
+
+    def abandoned(self, run: Run) -> None:
+        """End a call without an outcome."""
+        if isinstance(sys.exception(), Pending):
+            self._coroutines = True
+            self._keys.count = None  # no more glances
+            run.useless(clock.monotonic())
+        else:
+            run.abandoned()
+
+    def refreshed(self, run: Run, fn: Callable[..., Any]) -> Callable[..., None]:
+        """Give a function of the call's arguments that begins to refresh its result in a thread."""
+        return partial(self._refresh, run, fn)
+
+    def _refresh(self, run: Run, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
+        work = pumps.refreshing(fn, run, self)
+        if not self._cache._background.run(partial(work, *args, **kwargs)):
+            run.abandoned()
+
+
+async def _answered(value: Any) -> Any:
+    """Give a result to somebody who awaits it."""
+    return value

@@ -1,0 +1,245 @@
+"""What one call has to do with the cache.
+
+    arrive (under the lock of the store)
+      |-- a fresh entry or error is there ............................. answer
+      |-- an old entry may answer, and nobody refreshes it yet ........ stale; leads, in the background
+      |-- nobody calls ................................................ leads
+      `-- somebody calls: attend --> waiter --> woken --> answer, or leads, or attend again
+
+A leader ends by `done`, `failed` or `abandoned`. A run lets go of its flight when it is over: the flight may hold an
+error, in whose traceback there is the frame that holds the run (G11).
+"""
+
+from __future__ import annotations
+
+from recoup._core.store import Entry, shareable
+from recoup.errors import is_refusal
+from recoup.strategies.cache.copies import copied
+from recoup.strategies.cache.flight import THROUGH, Failed, Flight
+from recoup.strategies.cache.leading import Lead, led
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from recoup._core.store import Slot
+    from recoup._core.waiting import Waiter
+    from recoup.strategies.cache.state import Shelf
+
+__all__ = ["Negative", "Run"]
+
+
+class Negative(Entry):
+    """An error that was stored; its value is a bare copy of the error."""
+
+    __slots__ = ()
+
+    run: Any = True
+    """Not None: it is nothing that a pump could return."""
+
+
+class Run:
+    """The memory of one call.
+
+    Attributes:
+        leads: Whether this call is the one that calls the function.
+        stale: The old result to answer with; this call has to see to a new one.
+        waiter: What to wait with; `None` if there is nothing to wait for.
+        answer: What to answer with; `None` if the function has to be called.
+    """
+
+    __slots__ = ("_awaited", "_flight", "_lead", "_make", "_shelf", "_slot", "answer", "leads", "stale", "waiter")
+
+    def __init__(self, shelf: Shelf, make: Callable[[], Waiter]) -> None:
+        self._shelf = shelf
+        self._make = make
+        self._slot: Slot | None = None
+        self._flight: Flight | None = None
+        self._lead: Lead | None = None
+        self._awaited: list[Flight] = []
+        self.leads = False
+        self.stale: Entry | None = None
+        self.waiter: Any = None
+        self.answer: Entry | Failed | None = None
+
+    @property
+    def run(self) -> Run:
+        """What a pump asks of what it found: is anything left to do? This."""
+        return self
+
+    def arrive(self, slot: Slot, now: float) -> None:
+        """Take a place; called under the lock of the store."""
+        self._slot = slot
+        if slot.entry is not None:
+            self._weigh(slot.entry, now)
+            if self.answer is not None:
+                return
+        flight = slot.busy
+        if flight is None:
+            flight = slot.busy = Flight()
+        assert isinstance(flight, Flight)  # noqa: S101 - nobody else puts anything there
+        self.leads = flight.take()
+        if self.leads or self.stale is None:
+            flight.crew.append(True)
+            self._flight = flight
+
+    def _weigh(self, entry: Entry, now: float) -> None:
+        shelf, age = self._shelf, entry.age(now)
+        if isinstance(entry, Negative):
+            if age < shelf.negative:
+                self.answer = Failed(entry.value)
+        elif age < shelf.ttl:  # it came after the first look
+            self.answer = entry
+        elif age < shelf.ttl + shelf.revalidate:
+            self.stale = entry
+
+    def ready(self) -> Entry | Run | None:
+        """Begin what was decided on arrival; give what the pump gets: an answer, this run, or None to call through."""
+        if isinstance(self.answer, Entry):
+            return self.answer
+        if self._flight is None:
+            return self if self.stale is None else self.stale
+        if not self.leads:
+            if self._circular(self._flight):
+                self.leave()
+                return None
+            self._attend(self._flight)
+        elif self.stale is None:
+            self.begin()
+        return self
+
+    def begin(self) -> None:
+        """Lead, in this context."""
+        if self._flight is not None:
+            self._lead = Lead(self._flight)
+
+    def woken(self, in_time: bool) -> bool:  # noqa: FBT001 - it is the answer of a wait
+        """Come back from a wait; tell whether it was in vain: the time is over, and nothing has come."""
+        flight = self._flight
+        if flight is None:
+            return False
+        if in_time:
+            self._attend(flight)
+        elif flight.outcome is not None:
+            self._landed(flight.outcome)
+        else:
+            self.leave()
+            return True
+        return False
+
+    def take(self) -> Any:
+        """Give the answer, or raise it: a copy of its own to each (G3)."""
+        answer = self.answer
+        if isinstance(answer, Failed):
+            raise copied(answer.error)
+        assert answer is not None  # noqa: S101 - the pump has looked
+        return answer.value
+
+    def done(self, result: object, now: float) -> bool:
+        """End with a result; tell whether it could be kept."""
+        if not shareable(result):
+            self.useless(now)
+            return False
+        if self._flight is not None:
+            entry = Entry(result, now)
+            self._land(entry, entry, now)
+        return True
+
+    def failed(self, error: Exception, now: float, *, own: bool) -> Entry | None:
+        """End with an error.
+
+        Args:
+            error: The error.
+            now: Seconds on a monotonic clock.
+            own: Whether it concerns this caller only (its own time is over): others may fare better.
+
+        Returns:
+            An old result to answer with all the same; `None` to raise.
+        """
+        shelf = self._shelf
+        entry = None if self._slot is None else self._slot.entry
+        if isinstance(entry, Negative) or (entry is not None and entry.age(now) >= shelf.ttl + shelf.if_error):
+            entry = None
+        if entry is not None:
+            self._land(None, entry, now)
+        elif own:
+            self.abandoned()
+        elif shelf.negative and self.stale is None and not is_refusal(error):
+            self._land(Negative(copied(error, bare=True), now), Failed(error), now)
+        else:
+            self._land(None, Failed(error), now)
+        return entry
+
+    def useless(self, now: float) -> None:
+        """End with something that is no use to anybody else."""
+        self._land(None, THROUGH, now)
+
+    def abandoned(self) -> None:
+        """End without an outcome (cancelled, interrupted): somebody else takes the lead. Takes no lock."""
+        if self.leads and self._flight is not None:
+            self._flight.hand_on()
+        self._over()
+
+    def leave(self) -> None:
+        """Take part no longer; a second call does nothing. Takes no lock."""
+        flight, self._flight = self._flight, None
+        if flight is None:
+            return
+        self._stop_waiting(flight)
+        flight.crew.pop()
+        if flight.idle and self._slot is not None and self._slot.entry is None:
+            self._shelf.store.release(self._slot)
+
+    def __del__(self) -> None:
+        # A lead gets lost only when an interrupt strikes the pump between two bytecodes; here it comes back (G2).
+        self.abandoned()
+
+    def _attend(self, flight: Flight) -> None:
+        """Stand in line; then look: either the leader who ends now sees the waiter, or this sees the end."""
+        waiter = self._make()
+        flight.waiting[waiter] = None
+        self.waiter = waiter
+        if flight.outcome is not None:
+            self._landed(flight.outcome)
+        elif flight.take():
+            self.leads = True
+            self._stop_waiting(flight)
+            self.begin()
+
+    def _landed(self, outcome: object) -> None:
+        if isinstance(outcome, (Entry, Failed)):
+            self.answer = outcome
+        self.leave()
+
+    def _stop_waiting(self, flight: Flight) -> None:
+        if self.waiter is not None:
+            flight.waiting.pop(self.waiter, None)
+            self.waiter = None
+        for each in self._awaited:
+            each.awaits.remove(flight)
+        self._awaited = []
+
+    def _circular(self, flight: Flight) -> bool:
+        """Tell whether waiting would be for what waits for us; else have others know that we wait."""
+        ours = led()
+        if flight in ours:
+            return True
+        self._awaited = ours
+        for each in ours:  # first say it, then look: of two who meet, one at least sees the other
+            each.awaits.append(flight)
+        return bool(ours) and flight.reaches(ours)
+
+    def _land(self, entry: Entry | None, outcome: Any, now: float) -> None:
+        flight, slot = self._flight, self._slot
+        if flight is not None and slot is not None:
+            self._shelf.store.finish(slot, entry, now)  # first the entry, then the end: whoever comes now finds it
+            flight.land(outcome)
+        self._over()
+
+    def _over(self) -> None:
+        """Lead no longer."""
+        self.leads = False
+        if self._lead is not None:
+            self._lead.end()
+        self.leave()

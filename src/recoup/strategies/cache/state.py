@@ -1,0 +1,72 @@
+"""The results of a cache, and the calls under way.
+
+A call that looks for its key is told one of these:
+
+    an entry ... the answer: nothing is left to do
+    a run ...... call the function, wait for somebody who does, refresh an old result, or raise an error that was kept
+    None ....... call past the cache: it is called by the very call it would have to wait for
+
+A hit takes no lock. Everything else takes the lock of the store once (see `_core/store.py`).
+"""
+
+from __future__ import annotations
+
+import math
+
+from recoup._core.store import Entry, Store
+from recoup.strategies.cache.run import Run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from recoup._core.waiting import Waiter
+    from recoup.strategies.cache.config import CacheConfig
+
+__all__ = ["Shelf"]
+
+
+class Shelf:
+    """What all calls through one cache share.
+
+    Attributes:
+        ttl: Seconds for which a result is fresh.
+        revalidate: Seconds after that for which it is answered while a new one is got.
+        if_error: Seconds after `ttl` for which it is answered when the call fails.
+        negative: Seconds for which an error is fresh; 0.0 for errors not to be kept.
+        store: The results.
+    """
+
+    def __init__(self, config: CacheConfig) -> None:
+        self.ttl = math.inf if config.ttl is None else float(config.ttl)  # type: ignore[arg-type]  # seconds by now
+        self.revalidate = float(config.stale_while_revalidate)  # type: ignore[arg-type]  # seconds by now
+        self.if_error = float(config.stale_if_error)  # type: ignore[arg-type]  # seconds by now
+        self.negative = float(config.negative_ttl or 0.0)  # type: ignore[arg-type]  # seconds by now
+        lifetime = max(self.ttl + max(self.revalidate, self.if_error), self.negative)
+        self.store = Store(config.max_size, None if lifetime == math.inf else lifetime)
+
+    def look(self, key: Hashable, now: float, waiter: Callable[[], Waiter]) -> Entry | Run | None:
+        """Find out what to do about a call.
+
+        Args:
+            key: The key of the call.
+            now: Seconds on a monotonic clock.
+            waiter: Makes what to wait with, if that is needed.
+        """
+        slot = self.store.find(key)
+        if slot is not None:
+            entry = slot.entry
+            if entry is not None and entry.run is None and 0 <= now - entry.stored < self.ttl:
+                self.store.noted.append(slot)
+                return entry
+        run = Run(self, waiter)
+        self.store.change(key, now, lambda slot: run.arrive(slot, now))
+        return run.ready()
+
+    def fresh(self, key: Hashable, now: float) -> Entry | None:
+        """Give a fresh result if there is one, and begin nothing."""
+        slot = self.store.find(key)
+        entry = None if slot is None else slot.entry
+        if entry is None or entry.run is not None or entry.age(now) >= self.ttl:
+            return None
+        return entry

@@ -1,0 +1,1 @@
+"""Fallback: answer a failure with the best that is left."""

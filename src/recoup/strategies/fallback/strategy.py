@@ -1,0 +1,218 @@
+"""Fallback as a strategy object."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from recoup._core import checks, clock, emit, mode
+from recoup._core.colour import Colour, described
+from recoup._core.conditions import when
+from recoup._core.keys import Keys, Unkeyable
+from recoup._core.store import Store, shareable
+from recoup._core.strategy import Pump, Strategy
+from recoup.strategies.fallback import answers, pumps
+from recoup.strategies.fallback.config import FallbackConfig
+from recoup.strategies.fallback.sources import NOTHING, listed
+from recoup.strategies.fallback.state import FallbackPlan, Matcher, last_word
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    from recoup._core.strategy import Place
+    from recoup.strategies.fallback.sources import Source
+
+__all__ = ["Fallback"]
+
+_FACTORIES: dict[Colour, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    Colour.SYNC: (pumps.falling_back, answers.settled),
+    Colour.ASYNC: (pumps.falling_back_async, answers.settled_async),
+    Colour.STREAM: (pumps.falling_back_stream, answers.opened),
+    Colour.ASYNC_STREAM: (pumps.falling_back_stream_async, answers.opened_async),
+}
+
+
+class Fallback(Strategy):
+    """Answer a failure with the best that is left: an earlier success, another service, a function, a value.
+
+    A decorator (`@fallback_object`) and an executor (`await fallback_object.execute(func)`, `.execute_sync(func)`).
+    Several functions may share one object; a remembered success answers only the function and arguments it came from.
+
+    Args:
+        config: What answers, and which errors are answered. It has no default: there is nothing to fall back to.
+        name: What events and `repr` call it. Default: the name of the first function it decorates.
+
+    Raises:
+        ValueError: If the configuration names no source of answers.
+
+    Thread and loop safety: one object serves any number of threads and event loops; no lock is held while your code
+    runs.
+
+    >>> lenient = Fallback(FallbackConfig(fallback_value=0, fallback_on_exceptions=[ValueError]))
+    >>> lenient.execute_sync(int, "seven")
+    0
+    """
+
+    kind: ClassVar[str] = "fallback"
+
+    def __init__(self, config: FallbackConfig | None = None, *, name: str | None = None) -> None:
+        if config is None:
+            config = FallbackConfig()
+        checks.instance("config", config, FallbackConfig)
+        functions, services = list(listed(config.fallback_function)), list(listed(config.fallback_service))
+        if not (functions or services or config.value_given or config.use_cache):
+            raise ValueError(
+                "a fallback needs something to fall back to: fallback_value, fallback_function, fallback_service "
+                "or use_cache=True"
+            )
+        waits = {"fallback_function": functions, "fallback_service": [each for each in services if callable(each)]}
+        super().__init__(
+            name=name,
+            async_callbacks=[each for each, given in waits.items() if any(map(checks.awaitable_callback, given))],
+        )
+        self.config = config
+        self._matches = Matcher(config)
+        self._store = Store(config.cache_size, config.cache_ttl) if config.use_cache else None  # type: ignore[arg-type]
+        self._complained = False
+        self._told: set[tuple[str, str]] = set()
+
+    def __repr__(self) -> str:
+        config = self.config
+        kinds = {
+            "cache": config.use_cache,
+            "service": config.fallback_service,
+            "function": config.fallback_function,
+            "value": config.value_given,
+        }
+        kept = "" if self._store is None else f", {len(self._store)} of {config.cache_size} successes remembered"
+        return f"<Fallback {self.name!r}: {', '.join(kind for kind, given in kinds.items() if given)}{kept}>"
+
+    def clear(self) -> None:
+        """Forget the successes that are remembered."""
+        if self._store is not None:
+            self._store.clear()
+
+    def _pumps(self, place: Place) -> Sequence[Pump]:
+        factory, settle = _FACTORIES[place.colour]
+        keys = None if self._store is None else Keys(place.target, None, self._complain)
+        plan = FallbackPlan(self.config, self._matches, place.target, None if keys is None else self._recalling(keys))
+
+        def begin(error: Exception) -> tuple[Source, ...]:
+            return () if mode.active and mode.off() else plan.begin(error)
+
+        layers = [Pump(factory, (begin, settle, self._failed, self._used))]
+        if keys is not None:
+            remembering = pumps.remembering_async if place.colour.is_async else pumps.remembering
+            layers.append(Pump(remembering, (keys.of, self._keep)))
+        return layers
+
+    def _accept(self, colour: Colour, target: object) -> None:
+        super()._accept(colour, target)
+        config = self.config
+        if config.service_argument is not None:
+            _check_parameter(target, config.service_argument)
+        if colour.is_stream:
+            if config.use_cache:
+                raise TypeError(
+                    f"use_cache cannot remember what {described(target)} yields, a generator: its items can be taken "
+                    "only once; let it return a list"
+                )
+            if config.value_given:
+                answers.check_stream(config.fallback_value)
+
+    def _says(self) -> Sequence[str]:
+        config = self.config
+        given = {
+            f"an earlier success of the same call (up to {config.cache_ttl:g} s old)": config.use_cache,
+            "fallback_service": config.fallback_service,
+            "fallback_function": config.fallback_function,
+            "fallback_value": config.value_given,
+        }
+        which = "every Exception" if config.fallback_on_exceptions is None else str(when(config.fallback_on_exceptions))
+        timeouts = "timeouts too" if config.fallback_on_timeout else "but no timeouts"
+        spared = "" if config.skip_on is None else f", never {when(config.skip_on)}"
+        return [
+            f"answers a failure with {', else '.join(source for source, there in given.items() if there)}",
+            f"answers {which}, {timeouts}{spared}",
+        ]
+
+    def _recalling(self, keys: Keys) -> Callable[..., Any]:
+        store = self._store
+        assert store is not None  # noqa: S101 - the caller has looked
+
+        def recall(*args: Any, **kwargs: Any) -> Any:
+            key = keys.of(*args, **kwargs)
+            try:
+                found = None if key is None else store.fresh(key, clock.monotonic())
+            except Unkeyable as problem:
+                self._complain(str(problem))
+                found = None
+            return NOTHING if found is None else found
+
+        return recall
+
+    def _keep(self, key: Hashable | None, result: object) -> None:
+        """Remember a success."""
+        assert self._store is not None  # noqa: S101 - the pump is only there with a store
+        if key is None:
+            return
+        if not shareable(result):
+            self._complain(f"a result of type {type(result).__qualname__}, which can be used only once")
+            return
+        try:
+            self._store.put(key, result, clock.monotonic())
+        except Unkeyable as problem:
+            self._complain(str(problem))
+
+    def _failed(self, source: Source, failure: Exception, error: Exception) -> bool | None:
+        """Decide about the error of a source: None to raise it, else the next one is asked."""
+        if source.last:
+            last_word(failure, error)
+            return None
+        told = (source.kind, type(failure).__qualname__)
+        if told not in self._told:
+            self._told.add(told)
+            import logging  # noqa: PLC0415 - most programs never get here
+
+            logging.getLogger("recoup").warning(
+                "fallback %s of %s failed with %s; the next one is asked, and this is logged only once",
+                source.kind,
+                self.name,
+                told[1],
+            )
+        return True
+
+    def _used(self, source: Source, error: Exception) -> None:
+        if emit.listeners:
+            from recoup import events  # noqa: PLC0415 - nobody pays for events who does not listen
+
+            emit.tell(events.FallbackUsed(self.name, source.kind, type(error).__qualname__))
+
+    def _complain(self, problem: str) -> None:
+        """Warn, once, about a call that is not remembered."""
+        if self._complained:
+            return
+        self._complained = True
+        import warnings  # noqa: PLC0415 - most programs never get here
+
+        warnings.warn(
+            f"use_cache does not remember a call of {self.name}: it got {problem} (said only once)",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def _check_parameter(target: Any, name: str) -> None:
+    """Check that a function takes an argument of this name."""
+    if isinstance(target, (classmethod, staticmethod)):
+        return  # the function in it comes as well
+    try:
+        parameters = inspect.signature(target).parameters
+    except (TypeError, ValueError):  # it does not tell
+        return
+    found = parameters.get(name)
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    if (found is None or found.kind not in named) and not any(
+        each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()
+    ):
+        raise TypeError(f"service_argument is {name!r}, but {described(target)} takes no argument of that name")
