@@ -48,10 +48,22 @@ if TYPE_CHECKING:
     from recoup.strategies.compensation.scope import saga as saga
     from recoup.strategies.compensation.strategy import Compensation as Compensation
     from recoup.strategies.compensation.strategy import compensate as compensate
+    from recoup.strategies.deadline.config import DeadlineConfig as DeadlineConfig
+    from recoup.strategies.deadline.strategy import TimeLimiter as TimeLimiter
+    from recoup.strategies.deadline.strategy import deadline as deadline
+    from recoup.strategies.fallback.config import FallbackConfig as FallbackConfig
+    from recoup.strategies.fallback.decorator import fallback as fallback
+    from recoup.strategies.fallback.strategy import Fallback as Fallback
     from recoup.strategies.retry.config import BackoffStrategy as BackoffStrategy
     from recoup.strategies.retry.config import RetryConfig as RetryConfig
     from recoup.strategies.retry.strategy import RetryExecutor as RetryExecutor
     from recoup.strategies.retry.strategy import retry as retry
+    from recoup.workflow.config import ErrorRecoveryConfig as ErrorRecoveryConfig
+    from recoup.workflow.config import RecoveryStrategy as RecoveryStrategy
+    from recoup.workflow.factories import create_circuit_breaker_workflow as create_circuit_breaker_workflow
+    from recoup.workflow.factories import create_retry_workflow as create_retry_workflow
+    from recoup.workflow.record import ExecutionRecord as ExecutionRecord
+    from recoup.workflow.workflow import ErrorRecoveryWorkflow as ErrorRecoveryWorkflow
 
 __version__ = "0.1.0"
 
@@ -86,8 +98,17 @@ _HOMES = {
     "strategies.compensation.config": ("CompensationConfig",),
     "strategies.compensation.scope": ("Saga", "saga"),
     "strategies.compensation.strategy": ("Compensation", "compensate"),
+    "strategies.deadline.config": ("DeadlineConfig",),
+    "strategies.deadline.strategy": ("TimeLimiter", "deadline"),
+    "strategies.fallback.config": ("FallbackConfig",),
+    "strategies.fallback.decorator": ("fallback",),
+    "strategies.fallback.strategy": ("Fallback",),
     "strategies.retry.config": ("BackoffStrategy", "RetryConfig"),
     "strategies.retry.strategy": ("RetryExecutor", "retry"),
+    "workflow.config": ("ErrorRecoveryConfig", "RecoveryStrategy"),
+    "workflow.factories": ("create_circuit_breaker_workflow", "create_retry_workflow"),
+    "workflow.record": ("ExecutionRecord",),
+    "workflow.workflow": ("ErrorRecoveryWorkflow",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

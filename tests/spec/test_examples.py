@@ -78,7 +78,11 @@ async def test_block_22_resilient_api_client(capsys: pytest.CaptureFixture[str])
         assert answer == {"cached": True, "data": "fallback_data"}
         assert api.requests.count("/slow") == 3, "a timeout is retried"
         printed = capsys.readouterr().out.splitlines()
-        assert [line.split(" after")[0] for line in printed] == ["Retry attempt 1", "Retry attempt 2"]
+        assert [line.split(" after")[0] for line in printed] == [
+            "Retry attempt 1",
+            "Retry attempt 2",
+            "API circuit opened - using fallback",
+        ], "two errors and three timeouts are five failures"
 
 
 class Book:

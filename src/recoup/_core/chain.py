@@ -60,8 +60,7 @@ def compose(layers: Layers, target: Any, colour: Colour) -> Callable[..., Any]:
 
 def composed_async(layers: Layers, func: Any) -> Callable[..., Awaitable[Any]]:
     """Put layers round any callable, for one asynchronous execution."""
-    colour = colour_of(func)
-    _refuse_stream(func, colour)
+    colour = _executed(func)
     for layer in layers:
         layer._accept(Colour.ASYNC, func)  # noqa: SLF001 - the strategy protocol is private to recoup
     if colour is Colour.ASYNC:
@@ -76,8 +75,7 @@ def composed_async(layers: Layers, func: Any) -> Callable[..., Awaitable[Any]]:
 
 def composed_sync(layers: Layers, func: Any) -> Callable[..., Any]:
     """Put layers round a plain callable, for one synchronous execution."""
-    colour = colour_of(func)
-    _refuse_stream(func, colour)
+    colour = _executed(func)
     if colour is Colour.ASYNC:
         raise TypeError(
             f"{described(func)} is asynchronous: it cannot run in a synchronous call; use `await ....execute(...)`"
@@ -102,12 +100,15 @@ def _stacked(
     return call
 
 
-def _refuse_stream(func: object, colour: Colour) -> None:
+def _executed(func: Any) -> Colour:
+    """Tell the colour of what is to be executed; a class, which cannot be decorated, can be called."""
+    colour = Colour.SYNC if isinstance(func, type) else colour_of(func)
     if colour.is_stream:
         raise TypeError(
             f"{described(func)} is a generator function: it gives its answer piece by piece and cannot be executed; "
             "decorate it instead"
         )
+    return colour
 
 
 # The ends of a synchronous chain. They are pumps as far as shape.py is concerned, but have no asynchronous twin:

@@ -114,7 +114,9 @@ class ErrorRecoveryConfig:
         if RecoveryStrategy.COMPENSATE in self.listed and self.compensation_config is None:
             raise ValueError("COMPENSATE is listed, but compensation_config is missing: say what undoes the operation")
         if RecoveryStrategy.DEADLINE in self.listed and self.global_timeout is None:
-            raise ValueError("DEADLINE is listed, but global_timeout is None: say how many seconds an execution may take")
+            raise ValueError(
+                "DEADLINE is listed, but global_timeout is None: say how many seconds an execution may take"
+            )
 
     @property
     def listed(self) -> tuple[RecoveryStrategy, ...]:

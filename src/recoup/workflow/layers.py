@@ -12,7 +12,7 @@ from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 from recoup.strategies.circuit_breaker.strategy import CircuitBreaker
 from recoup.strategies.compensation.strategy import Compensation
 from recoup.strategies.deadline.config import DeadlineConfig
-from recoup.strategies.deadline.strategy import TimeLimit
+from recoup.strategies.deadline.strategy import TimeLimiter
 from recoup.strategies.fallback.config import FallbackConfig
 from recoup.strategies.fallback.strategy import Fallback
 from recoup.strategies.retry.config import RetryConfig
@@ -37,7 +37,7 @@ class Layers(NamedTuple):
 
     fallback: Fallback | None
     compensation: Compensation | None
-    deadline: TimeLimit | None
+    deadline: TimeLimiter | None
     retry: RetryExecutor | None
     breaker: CircuitBreaker | None
     bulkhead: Bulkhead | None
@@ -62,11 +62,14 @@ def build(config: ErrorRecoveryConfig, name: str | None) -> Layers:
         bulkhead = BulkheadConfig()
     return Layers(
         fallback=None if fallback is None else Fallback(fallback, name=named("fallback")),
-        compensation=None if compensation is None else Compensation(
-            replace(compensation, raise_original=True), name=named("compensation")
-        ),
-        deadline=None if limit is None else TimeLimit(
-            DeadlineConfig(seconds=limit, mode="cooperative"), name=f"{name}.global_timeout" if name else "global_timeout"
+        compensation=None
+        if compensation is None
+        else Compensation(replace(compensation, raise_original=True), name=named("compensation")),
+        deadline=None
+        if limit is None
+        else TimeLimiter(
+            DeadlineConfig(seconds=limit, mode="cooperative"),
+            name=f"{name}.global_timeout" if name else "global_timeout",
         ),
         retry=None if retry is None else RetryExecutor(retry, name=named("retry")),
         breaker=None if breaker is None else CircuitBreaker(breaker, name=named("circuit_breaker")),

@@ -1,14 +1,14 @@
 """The workflow's own layers: they watch an execution from several places in the stack and change nothing.
 
-    account (outermost)   opens and closes the record of the execution
-      fallback
-        outcome           did the function answer, or has a fallback to? tells on_error and on_alert
-          compensation
-            undoing       is compensation about to run?
-              deadline, retry
-                tries     each attempt, and which of them our own breaker or bulkhead refused
-                  circuit breaker, bulkhead
-                    calls each run of the function
+account (outermost)   opens and closes the record of the execution
+  fallback
+    outcome           did the function answer, or has a fallback to? tells on_error and on_alert
+      compensation
+        undoing       is compensation about to run?
+          deadline, retry
+            tries     each attempt, and which of them our own breaker or bulkhead refused
+              circuit breaker, bulkhead
+                calls each run of the function
 """
 
 from __future__ import annotations

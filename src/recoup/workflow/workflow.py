@@ -272,7 +272,9 @@ class ErrorRecoveryWorkflow(Strategy):
 def _arguments(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Check the arguments for the function; a bare string or dict is a forgotten comma or a wrong place."""
     if isinstance(args, (str, bytes, Mapping)) or not isinstance(args, (list, tuple)):
-        raise TypeError(f"args must be a list or tuple of positional arguments, such as (1,), not a {type(args).__name__}")
+        raise TypeError(
+            f"args must be a list or tuple of positional arguments, such as (1,), not a {type(args).__name__}"
+        )
     if kwargs is None:
         return tuple(args), {}
     if not isinstance(kwargs, Mapping):

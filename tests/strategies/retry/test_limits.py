@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recoup import DeadlineExceeded, current_deadline, deadline, retry
+from recoup import DeadlineExceeded, StackWarning, current_deadline, deadline, retry
 from recoup.testing import VirtualClock
 from tests.conftest import Both
 from tests.strategies.retry.test_retry import Script, protect
@@ -25,9 +25,12 @@ def test_a_wait_that_would_cross_max_elapsed_is_not_slept(both: Both, clock: Vir
 def test_a_wait_that_would_cross_the_ambient_deadline_is_not_slept(both: Both, clock: VirtualClock) -> None:
     """An outer deadline counts like an own limit (R3, D1)."""
     script = Script(OSError("x"))
-    inner = protect(both, script, max_attempts=9, backoff_strategy="fixed", initial_delay=2)
+    with pytest.warns(StackWarning, match="nothing limits one attempt"):
+        inner = deadline(5, mode="cooperative")(
+            protect(both, script, max_attempts=9, backoff_strategy="fixed", initial_delay=2)
+        )
     with pytest.raises(OSError, match="x") as caught:
-        both.call(deadline(5, mode="cooperative")(inner))
+        both.call(inner)
     assert clock.sleeps == [2.0, 2.0]
     assert "does not fit the deadline (1 s left)" in caught.value.__notes__[0]
 
