@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from recoup import events
@@ -46,8 +47,14 @@ class Activity:
 
     @property
     def opened(self) -> int:
-        """Count how often the circuit opened."""
-        return sum(1 for _, state in self.changes if state == "open")
+        """Count how often the circuit opened after it was closed."""
+        return sum(1 for _, state in self.changes if state == "open") - self.failed_probes
+
+    @property
+    def failed_probes(self) -> int:
+        """Count how often the circuit opened again because a probe failed."""
+        states = [state for _, state in self.changes]
+        return list(pairwise(states)).count(("half-open", "open"))
 
     def listen(self, event: events.Event) -> None:
         """Count one event."""
@@ -70,11 +77,12 @@ class Activity:
 
     def lines(self) -> list[tuple[str, str]]:
         """Say what each strategy did, outermost first: its decorator, and its deeds."""
+        openings = f"opened: {self.opened}, failed probes: {self.failed_probes}"
         return [
             ("@fallback", f"{self.answered['cache']} last known prices, {self.answered['function']} times no price"),
-            ("@deadline(2)", f"{self.struck['patience']} callers' patience ran out"),
+            ("@deadline, total", f"{self.struck['patience']} callers' patience ran out"),
             ("@retry", f"{self.retries} attempts after the first"),
-            ("@circuit_breaker", f"opened {self.opened} times, refused {self.refused['circuit_breaker']} attempts"),
-            ("@deadline(0.5)", f"{self.struck['attempt']} attempts were cut off"),
+            ("@circuit_breaker", f"{self.refused['circuit_breaker']} attempts refused ({openings})"),
+            ("@deadline, attempt", f"{self.struck['attempt']} attempts were cut off"),
             ("@bulkhead", f"{self.queued} attempts waited for a place, {self.refused['bulkhead']} got none"),
         ]

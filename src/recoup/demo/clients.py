@@ -7,10 +7,10 @@ from typing import NamedTuple, TypeAlias
 
 import aiohttp
 
-from recoup import CircuitBreaker, CircuitBreakerConfig, bulkhead, deadline, fallback, retry
+from recoup import bulkhead, circuit_breaker, deadline, fallback, retry
 from recoup.demo.script import CLIENT_HEADER
 
-__all__ = ["ATTEMPT", "PATIENCE", "Fetch", "Price", "ask", "bare", "breaker", "protected", "session", "transient"]
+__all__ = ["ATTEMPT", "PATIENCE", "Fetch", "Price", "ask", "bare", "protected", "session", "transient"]
 
 PATIENCE = 2.0
 """Seconds that a caller waits for a price, whichever client it uses."""
@@ -51,32 +51,21 @@ def bare(http: aiohttp.ClientSession) -> Fetch:
     return fetch
 
 
-def breaker(t: float) -> CircuitBreaker:
-    """Make the circuit of the protected client.
-
-    Sixteen of twenty: a service that fails three times in ten must not open it (by chance that happens once in
-    200 000 calls), one that is down must at once.
-    """
-    return CircuitBreaker(
-        CircuitBreakerConfig(
-            failure_threshold=16, window_size=20, success_threshold=2, timeout=2.0 * t, failure_on=transient
-        ),
-        name="prices",
-    )
-
-
-def protected(http: aiohttp.ClientSession, circuit: CircuitBreaker, t: float) -> Fetch:
+def protected(http: aiohttp.ClientSession, t: float) -> Fetch:
     """Make the client that recoup protects.
 
     Read the stack from the outside in: whatever fails inside is answered with the last known price; all attempts
     together have a caller's patience; each attempt asks the circuit first, and has a time limit that a hanging
     connection cannot outlive; a slow service gets at most so many calls at once. `t` is 1 but for a faster demo.
+
+    Sixteen of twenty: a service that fails three times in ten must not open the circuit (by chance that happens once
+    in 180 000 attempts), one that is down must at once.
     """
 
     @fallback(use_cache=True, cache_ttl=60.0, fallback_function=unknown_price)
     @deadline(PATIENCE * t, name="patience")
     @retry(max_attempts=4, initial_delay=0.05 * t, max_delay=0.5 * t, on=transient)
-    @circuit
+    @circuit_breaker(failure_threshold=16, window_size=20, timeout=2.0 * t, half_open_max=1, on=transient)
     @deadline(ATTEMPT * t, name="attempt")
     @bulkhead(max_concurrent=50, max_queue_size=100)
     async def fetch(item: int) -> Price:

@@ -60,7 +60,8 @@ class PlainView:
             account = self._stage.accounts[side]
             good, so_so = (account.rate(outcome, self._phase.name) for outcome in (Outcome.SUCCESS, Outcome.DEGRADED))
             parts.append(f"{side} {percent(good)} succeeded" + (f", {percent(so_so)} degraded" if so_so else ""))
-        self._say(self._stage.elapsed(), f"  {'; '.join(parts)}")
+        waiting = sum(self._stage.accounts[side].running for side in (BARE, PROTECTED))
+        self._say(self._stage.elapsed(), f"  {'; '.join(parts)}" + (f" ({waiting} still wait)" if waiting else ""))
 
     def _say(self, at: float, line: str) -> None:
         self._console.print(f"{at:5.1f} s  {line}", markup=False, highlight=False, soft_wrap=True)

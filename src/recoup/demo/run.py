@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 import recoup
 from recoup.demo import clients
@@ -35,7 +35,7 @@ FRAMES_PER_REPORT = 3
 class View(Protocol):
     """Somebody who looks on."""
 
-    def __enter__(self) -> object: ...
+    def __enter__(self) -> Self: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
@@ -91,7 +91,7 @@ async def perform(look: Callable[[Stage], View], *, speed: float = 1.0, seed: in
 async def _sides(stack: AsyncExitStack, stage: Stage, *, url: str, t: float) -> list[Side]:
     """Open the two clients."""
     plain, guarded = [await stack.enter_async_context(clients.session(name, url, t)) for name in (BARE, PROTECTED)]
-    fetches = {BARE: clients.bare(plain), PROTECTED: clients.protected(guarded, clients.breaker(t), t)}
+    fetches = {BARE: clients.bare(plain), PROTECTED: clients.protected(guarded, t)}
     return [Side(fetch, stage.accounts[name]) for name, fetch in fetches.items()]
 
 

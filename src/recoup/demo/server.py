@@ -27,7 +27,7 @@ from aiohttp import web
 from recoup.demo.script import CLIENT_HEADER, SCRIPT, STALL, Fate, Phase, scaled
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Sequence
 
 __all__ = ["Books", "Shop", "listening", "main", "serve"]
 
@@ -132,7 +132,7 @@ def _say(message: dict[str, Any]) -> None:
 
 
 @asynccontextmanager
-async def listening(shop: Shop) -> AsyncIterator[int]:
+async def listening(shop: Shop) -> AsyncGenerator[int, None]:
     """Serve the shop on a free loopback port for the length of a block; give the port."""
     application = web.Application()
     application.router.add_get(r"/prices/{item:\d+}", shop.price)
@@ -162,7 +162,9 @@ async def serve(shop: Shop, stream: Iterable[str]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the server until standard input ends."""
-    parser = argparse.ArgumentParser(prog="python -m recoup.demo.server", description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m recoup.demo.server", description="The misbehaving service of the demo."
+    )
     parser.add_argument("--speed", type=float, default=1.0, help="how much faster than the script to play (default 1)")
     parser.add_argument("--seed", type=int, default=1, help="seed of the clients' luck (default 1)")
     options = parser.parse_args(argv)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator
 
 __all__ = ["Service", "ServiceError", "running_service"]
 
@@ -78,7 +78,7 @@ class Service:
 
 
 @asynccontextmanager
-async def running_service(*, speed: float, seed: int) -> AsyncIterator[Service]:
+async def running_service(*, speed: float, seed: int) -> AsyncGenerator[Service, None]:
     """Run the server for the length of a block.
 
     Whatever ends the block ends the server; if this process is killed, the server sees the end of its input.

@@ -10,6 +10,8 @@ from recoup.demo.figures import Account, Summary
 from recoup.demo.script import total_seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from recoup.demo.script import Phase
 
 __all__ = ["BARE", "CELLS", "PROTECTED", "Stage"]
@@ -24,30 +26,35 @@ CELLS = 68
 class Stage:
     """Hold the state of one run.
 
-    Attributes:
+    Args:
         script: The phases, with the seconds that they really last.
+        now: The clock, in seconds.
+
+    Attributes:
+        script: The phases.
         phase: The phase that is on.
         accounts: What the calls came to, by client.
         activity: What the strategies of the protected client did.
         books: The server's last report, by client.
     """
 
-    def __init__(self, script: tuple[Phase, ...]) -> None:
+    def __init__(self, script: tuple[Phase, ...], now: Callable[[], float] = time.monotonic) -> None:
         self.script = script
         self.phase = script[0]
         self.seconds = total_seconds(script)
         self.accounts = {side: Account(cell=self.seconds / CELLS) for side in (BARE, PROTECTED)}
         self.activity = Activity(now=self.elapsed)
         self.books: dict[str, dict[str, Any]] = {}
-        self._begin = time.monotonic()
+        self._now = now
+        self._begin = now()
 
     def begin(self) -> None:
         """Start the clock."""
-        self._begin = time.monotonic()
+        self._begin = self._now()
 
     def elapsed(self) -> float:
         """Give the seconds since the start."""
-        return time.monotonic() - self._begin
+        return self._now() - self._begin
 
     def summary(self, side: str) -> Summary:
         """Give the figures of a client."""

@@ -1,0 +1,308 @@
+"""The demo itself: the real server, the real clients, and the figures that it promises."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.console import Console
+
+from recoup.cli import main
+from recoup.demo import closing, run
+from recoup.demo.figures import Outcome
+from recoup.demo.plain import PlainView
+from recoup.demo.script import SCRIPT
+from recoup.demo.service import Service, ServiceError, running_service
+from recoup.demo.stage import BARE, PROTECTED, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable, Iterator
+
+    from recoup.demo.script import Phase
+
+pytestmark = pytest.mark.slow
+
+PARTLY = ("errors", "slow", "hanging")
+SPEED = 2.0
+
+
+class Run:
+    """A whole run of the command: its stage, exit code, output and duration."""
+
+    def __init__(self) -> None:
+        self.stages: list[Stage] = []
+        out = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(closing, "close", self._spy(closing.close))
+            patch.setattr(sys, "stdout", out)
+            begin = time.monotonic()
+            self.code = main(["demo", "--speed", str(SPEED)])
+            self.seconds = time.monotonic() - begin
+        self.stage = self.stages[0]
+        self.output = out.getvalue()
+
+    def _spy(self, close: Any) -> Any:
+        def spying(stage: Stage, console: Console) -> bool:
+            self.stages.append(stage)
+            kept: bool = close(stage, console)
+            return kept
+
+        return spying
+
+
+@pytest.fixture(scope="module")
+def whole() -> Run:
+    """Run the demo once, twice as fast as usual."""
+    return Run()
+
+
+def test_the_demo_keeps_its_promises_and_says_so(whole: Run) -> None:
+    """At least 97 % success under 30 % errors, at most 5 % of the bare requests in the outage, and exit code 0."""
+    protected, bare = whole.stage.summary(PROTECTED), whole.stage.summary(BARE)
+    assert protected.account.rate(Outcome.SUCCESS, "errors") >= 0.97
+    assert protected.reached("outage") <= 0.05 * bare.reached("outage")
+    assert whole.code == 0
+    assert whole.output.count("kept ") == 2
+
+
+def test_it_takes_less_than_a_minute(whole: Run) -> None:
+    """At normal speed the whole command takes less than a minute: the script, and little besides."""
+    overhead = whole.seconds - whole.stage.seconds
+    assert SPEED * whole.stage.seconds + overhead < 60
+
+
+def test_the_service_really_misbehaved(whole: Run) -> None:
+    """The bare client fails as often as the script says: the promises are not kept by a service that is well."""
+    bare = whole.stage.accounts[BARE]
+    assert 0.63 < bare.rate(Outcome.SUCCESS, "errors") < 0.77
+    assert bare.rate(Outcome.SUCCESS, "outage") < 0.02
+    assert bare.rate(Outcome.SUCCESS, "slow") < 0.9
+    assert bare.rate(Outcome.SUCCESS, "hanging") < 0.85
+    assert bare.rate(Outcome.SUCCESS, "healthy") > 0.98
+    assert bare.count(Outcome.DEGRADED) == 0
+    assert bare.percentile(0.99, "hanging") >= 2.0 / SPEED
+
+
+def test_the_outage_has_calls_enough_for_five_per_cent_to_mean_something(whole: Run) -> None:
+    """In the outage the bare client sends a thousand requests, and the circuit of the other lets some probes out."""
+    assert whole.stage.summary(BARE).reached("outage") > 900
+    assert whole.stage.summary(PROTECTED).reached("outage") >= 16
+
+
+def test_both_clients_got_the_same_traffic(whole: Run) -> None:
+    """Each phase has as many calls of one client as of the other, and every call ended."""
+    for phase in SCRIPT:
+        bare, protected = (whole.stage.accounts[side].count(None, phase.name) for side in (BARE, PROTECTED))
+        assert bare == protected > 100
+    assert all(account.running == 0 for account in whole.stage.accounts.values())
+
+
+def test_every_strategy_did_its_part(whole: Run) -> None:
+    """Retries, an opened circuit, deadlines and last known prices all took part, and the circuit closed at the end."""
+    activity = whole.stage.activity
+    assert activity.retries > 100
+    assert activity.opened >= 1
+    assert activity.refused["circuit_breaker"] > 500
+    assert activity.struck["attempt"] > 50
+    assert activity.answered["cache"] > 500
+    assert activity.circuit == "closed"
+
+
+def test_the_protected_client_is_better_in_every_trouble(whole: Run) -> None:
+    """In each phase that fails in part it succeeds more often; nobody gets an exception; it wastes less work."""
+    bare, protected = (whole.stage.accounts[side] for side in (BARE, PROTECTED))
+    for phase in PARTLY:
+        assert protected.rate(Outcome.SUCCESS, phase) > bare.rate(Outcome.SUCCESS, phase) + 0.1
+    assert protected.count(Outcome.FAILED) == 0
+    assert protected.rate(Outcome.DEGRADED, "outage") > 0.98
+    assert whole.stage.summary(PROTECTED).wasted < whole.stage.summary(BARE).wasted
+
+
+def test_the_clients_and_the_server_agree(whole: Run) -> None:
+    """Each call of the bare client is one request; every success is an answer that the server gave."""
+    for side in (BARE, PROTECTED):
+        summary, books = whole.stage.summary(side), whole.stage.books[side]
+        assert summary.account.count(Outcome.SUCCESS) <= books["answered"]
+        assert summary.reached() == books["answered"] + books["refused"] + books["abandoned"] + books["running"]
+        assert 0 <= summary.wasted <= summary.reached()
+    assert whole.stage.summary(BARE).reached() == whole.stage.accounts[BARE].count()
+
+
+def test_the_output_has_no_control_characters_without_a_terminal(whole: Run) -> None:
+    """Plain lines when it is not a terminal: every phase, the circuit and the tables, within 80 columns or so."""
+    assert "\x1b" not in whole.output
+    assert all(phase.title in whole.output for phase in SCRIPT)
+    assert "circuit open" in whole.output
+    assert "wasted work" in whole.output
+
+
+def test_it_leaves_nothing_running(whole: Run) -> None:
+    """Once the command has returned, this process has no child and no thread of the demo's left."""
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+SHORT = tuple(replace(phase, seconds=0.1) for phase in SCRIPT)
+"""The same phases, over in less than a second."""
+
+
+def unseen(view: type[PlainView]) -> Callable[[Stage], run.View]:
+    """Have a view write what nobody reads."""
+    return lambda stage: view(stage, Console(file=io.StringIO()))
+
+
+class Looking(PlainView):
+    """A view that raises when the outage begins."""
+
+    def enter(self, phase: Phase) -> None:
+        if phase.name == "outage":
+            raise LookupError("mine")
+
+
+class Ticking(PlainView):
+    """A view that raises at its first look."""
+
+    def tick(self) -> None:
+        raise LookupError("mine")
+
+
+def test_an_error_of_the_view_ends_the_run_and_comes_out_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks on and fails ends everything; the error is not wrapped in a group."""
+    monkeypatch.setattr(run, "SCRIPT", SHORT)
+    for view in (Looking, Ticking):
+        with pytest.raises(LookupError, match="mine"):
+            asyncio.run(run.perform(unseen(view)))
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+async def test_a_server_that_dies_in_the_middle_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its server there is no demo, and the error says so instead of counting failures to the end."""
+    pids = []
+
+    @asynccontextmanager
+    async def noting(**options: Any) -> AsyncGenerator[Service, None]:
+        async with running_service(**options) as service:
+            pids.append(service.pid)
+            yield service
+
+    class Killing(PlainView):
+        def enter(self, phase: Phase) -> None:
+            os.kill(pids[0], signal.SIGKILL)
+
+    monkeypatch.setattr(run, "running_service", noting)
+    with pytest.raises(ServiceError, match=r"ended by itself \(exit code -9\)"):
+        await run.perform(unseen(Killing))
+
+
+class Terminal:
+    """The command in a terminal of its own, which is the controlling one, so that Ctrl-C is a signal."""
+
+    TAKE = (
+        "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.executable, sys.argv[1:])"
+    )
+
+    def __init__(self, *arguments: str) -> None:
+        self.leader, follower = pty.openpty()
+        termios.tcsetwinsize(follower, (24, 80))
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", self.TAKE, sys.executable, "-m", "recoup", "demo", *arguments],
+            stdin=follower,
+            stdout=follower,
+            stderr=follower,
+            start_new_session=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm-256color"},
+        )
+        os.close(follower)
+        self.seen = b""
+
+    def until(self, text: bytes) -> None:
+        """Read what is shown until this text is."""
+        while text not in self.seen:
+            assert self._read(), f"the terminal was closed before {text!r} was shown"
+
+    def until_closed(self) -> None:
+        """Read until nobody has the terminal open: neither the command nor its server, whose errors go there."""
+        while self._read():
+            pass
+
+    def _read(self) -> bytes:
+        assert select.select([self.leader], [], [], 30)[0], "nothing was shown for 30 s"
+        try:
+            more = os.read(self.leader, 65536)
+        except OSError:  # how Linux says that the other end is closed
+            more = b""
+        self.seen += more
+        return more
+
+    def close(self) -> None:
+        """Leave nothing behind, whatever happened."""
+        self.process.kill()
+        self.process.wait()
+        os.close(self.leader)
+
+
+@pytest.fixture
+def terminal() -> Iterator[Terminal]:
+    """Run the command in a terminal, and wait until its live view is on."""
+    terminal = Terminal()
+    try:
+        terminal.until(b"one service, two clients")
+        yield terminal
+    finally:
+        terminal.close()
+
+
+def test_ctrl_c_ends_everything_and_gives_the_cursor_back(terminal: Terminal) -> None:
+    """Ctrl-C in the terminal ends client and server at once; the code is 130 and the cursor is there again."""
+    os.write(terminal.leader, b"\x03")
+    terminal.until_closed()
+    assert terminal.process.wait(10) == 130
+    assert terminal.seen.rindex(b"\x1b[?25h") > terminal.seen.rindex(b"\x1b[?25l")
+    assert b"interrupted; nothing is left running" in terminal.seen
+    assert b"Traceback" not in terminal.seen
+
+
+def test_sigterm_ends_everything_and_gives_the_cursor_back(terminal: Terminal) -> None:
+    """SIGTERM ends client and server in order as well; the code is 143."""
+    terminal.process.terminate()
+    terminal.until_closed()
+    assert terminal.process.wait(10) == 143
+    assert terminal.seen.rindex(b"\x1b[?25h") > terminal.seen.rindex(b"\x1b[?25l")
+    assert b"Traceback" not in terminal.seen
+
+
+def test_a_killed_demo_leaves_no_server(terminal: Terminal) -> None:
+    """After SIGKILL, which nothing can handle, the server ends by itself: nobody has the terminal open any more."""
+    terminal.process.kill()
+    terminal.until_closed()
+    assert terminal.process.wait(10) == -signal.SIGKILL
+
+
+def test_a_reader_that_goes_away_ends_the_demo_quietly() -> None:
+    """`recoup demo | head -1` ends with the first line it cannot write, without a traceback."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "recoup", "demo", "--speed", "4"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert "healthy" in process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(10) == 1
