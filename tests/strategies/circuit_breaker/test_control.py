@@ -1,0 +1,126 @@
+"""Circuits in somebody's hands (C1)."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from recoup.errors import CircuitBreakerError
+from recoup.strategies.circuit_breaker.control import disable, force_open
+from recoup.strategies.circuit_breaker.strategy import CircuitBreaker
+from recoup.testing import VirtualClock
+from tests.conftest import Both
+from tests.strategies.circuit_breaker.services import Guarded
+
+
+def test_forced_open_refuses_until_released(both: Both, clock: VirtualClock) -> None:
+    """However long that takes (C1)."""
+    made = Guarded(both)
+    hold = made.breaker.force_open()
+    for _ in range(3):
+        clock.advance(1000)
+        with pytest.raises(CircuitBreakerError, match="stays so until it is released") as refused:
+            made.call()
+        assert refused.value.wait_time == math.inf
+    assert made.state == "forced_open"
+    hold.release()
+    assert made.call() == "ok"
+    assert made.service.calls == 1
+
+
+def test_disabled_lets_everything_pass_and_counts_nothing(both: Both, clock: VirtualClock) -> None:
+    """Also what fails, and also while the circuit is open beneath (C1)."""
+    made = Guarded(both, failure_on_result=lambda result: result == "bad")
+    with made.breaker.disable():
+        for _ in range(3):
+            made.fail()
+            assert made.call("bad") == "bad"
+        assert made.state == "disabled"
+    assert made.state == "closed"
+    made.fail()
+    with made.breaker.disable():
+        assert made.call() == "ok"
+        made.fail()
+    assert made.state == "open"
+    assert made.breaker.metrics == {"opened": 1, "refused": 0, "late": 0}
+
+
+def test_a_block_restores_whatever_happens_in_it(both: Both, clock: VirtualClock) -> None:
+    """Handles are context managers (C1)."""
+    made = Guarded(both)
+
+    def refused() -> None:
+        with made.breaker.force_open() as hold:
+            assert repr(hold) == "<Hold forced_open on 'service'>"
+            made.call()
+
+    with pytest.raises(CircuitBreakerError):
+        refused()
+    assert made.state == "closed"
+
+
+def test_several_breakers_at_once(both: Both, clock: VirtualClock) -> None:
+    """One handle for all of them (C1)."""
+    first, second = Guarded(both), Guarded(both)
+    second.fail()
+    with force_open(first.breaker, second.breaker):
+        assert (first.state, second.state) == ("forced_open", "forced_open")
+        with disable(second.breaker):
+            assert (first.state, second.state) == ("forced_open", "disabled")
+        assert second.state == "forced_open"
+    assert (first.state, second.state) == ("closed", "open")
+
+
+def test_all_are_held_before_any_callback_runs(clock: VirtualClock) -> None:
+    """A callback that interrupts leaves none behind that was to be held (C1, G9)."""
+    seen: list[str] = []
+    second: Any = Guarded(Both("sync"))
+
+    def interrupted() -> None:
+        seen.append(second.state)
+        raise KeyboardInterrupt
+
+    first = Guarded(Both("sync"), on_open=interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        force_open(first.breaker, second.breaker)
+    assert seen == ["forced_open"]
+    assert first.state == "forced_open"
+    first.breaker.reset()
+    assert first.state == "closed"
+
+
+def test_release_twice_does_nothing(both: Both, clock: VirtualClock) -> None:
+    """Nor does it end somebody else's hold (C1)."""
+    made = Guarded(both)
+    hold, other = made.breaker.force_open(), made.breaker.force_open()
+    hold.release()
+    hold.release()
+    assert made.state == "forced_open"
+    other.release()
+    assert made.state == "closed"
+
+
+def test_reset_closes_at_once(both: Both, clock: VirtualClock) -> None:
+    """An open circuit lets calls through again, and old failures are forgotten (C1)."""
+    made = Guarded(both, failure_threshold=2)
+    made.fail()
+    made.fail()
+    assert made.state == "open"
+    made.breaker.reset()
+    assert made.call() == "ok"
+    made.fail()
+    assert made.state == "closed"
+    made.breaker.force_open()
+    made.breaker.reset()
+    assert made.call() == "ok"
+
+
+def test_only_circuit_breakers_can_be_held() -> None:
+    """And at least one (G1)."""
+    for control in (force_open, disable):
+        with pytest.raises(TypeError, match="give at least one circuit breaker"):
+            control()
+        with pytest.raises(TypeError, match="breakers must be a CircuitBreaker"):
+            control(CircuitBreaker(), print)  # type: ignore[arg-type]
