@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 __all__ = ["Backoff"]
 
 _JITTER_RANGE = 0.5  # of JITTER when none is given: waits from half to one and a half of the plain value
-_MANY = 1000  # retries after which any growing delay has reached its cap, near enough
+_MANY = 1000  # delays that are summed one by one for the worst case; nobody reads it to the second beyond
 _GROWTH = 3.0  # of decorrelated jitter: up to three times the previous wait
+
+
+def _highest(low: float, high: float) -> float:  # noqa: ARG001 - stands in for a draw
+    return high
 
 
 class Backoff:
@@ -78,17 +82,19 @@ class Backoff:
         return uniform(capped * (1 - self._jitter), min(capped * (1 + self._jitter), self._longest))
 
     def longest(self, retries: int) -> float:
-        """Give the most seconds that some retries can wait in all."""
+        """Give the most seconds that some retries can wait in all; past the first thousand, at most that."""
         total, previous = 0.0, None
         for n in range(1, min(retries, _MANY) + 1):
-            previous = self.delay(n, previous, lambda _, high: high)
+            previous = self.delay(n, previous, _highest)
             total += previous
-        return total + max(0, retries - _MANY) * self._longest
+        if retries > _MANY:
+            total += (retries - _MANY) * self.delay(retries, self._longest, _highest)
+        return total
 
     def __str__(self) -> str:
         strategy = self._config.backoff_strategy
         kind = strategy.value if isinstance(strategy, BackoffStrategy) else "delays of your own"
-        return f"{self.delay(1, None, lambda _, high: high):.3g} s at first and {self._longest:.3g} s at most ({kind})"
+        return f"{self.delay(1, None, _highest):.3g} s at first and {self._longest:.3g} s at most ({kind})"
 
     def _own(self, delays: object, n: int) -> float:
         """Give a delay of the user's own list or function."""
