@@ -23,13 +23,14 @@ from types import FunctionType, MethodType
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary, ref
 
+from recoup._core.arguments import Parameters
 from recoup._core.conditions import plainly
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
-__all__ = ["ATOMS", "Compound", "Function", "Keys", "Parameters", "Unkeyable", "freeze", "function_key"]
+__all__ = ["ATOMS", "Compound", "Function", "Keys", "Unkeyable", "freeze", "function_key"]
 
 ATOMS = frozenset((str, int, bytes, type(None)))
 """Exact types whose values stand for themselves: none of them equals a value of another type in a key."""
@@ -54,7 +55,7 @@ class Same:
         return id(self.thing)  # held, so nothing else gets this id
 
 
-class Compound(tuple[Any, ...]):  # noqa: SLOT001 - a tuple subclass has no slots of its own to name
+class Compound(tuple[Any, ...]):
     """A key that holds more than atoms: to compare it may run code of the user's."""
 
     __slots__ = ()
@@ -93,14 +94,18 @@ def _frozen(value: Any) -> Hashable:
     if freezer is not None:
         return kind, freezer(value)
     for base in (tuple, list, dict, set, frozenset):  # subclasses that compare like their base: named tuples and such
-        if isinstance(value, base) and kind.__eq__ is base.__eq__:
+        if isinstance(value, base) and _equality(kind) is _equality(base):
             return kind, _FREEZERS[base](value)
     return _instance(kind, value)
 
 
+def _equality(kind: type) -> object:
+    return kind.__eq__
+
+
 def _instance(kind: type, value: Any) -> Hashable:
     try:
-        if kind.__eq__ is object.__eq__:
+        if _equality(kind) is _equality(object):
             try:
                 weak: ref[Any] = ref(value)
             except TypeError:  # a type without weak references: held
@@ -215,62 +220,6 @@ def _closed_over(value: Any, within: tuple[Any, ...]) -> Hashable:
                 return "within", depth
         return _parts(value, within)
     return freeze(value)
-
-
-class Parameters:
-    """The parameters of a plain function or method: where an argument belongs, however it was given.
-
-    Attributes:
-        count: How many can be given by position.
-        keyword_only: The defaults of those that cannot.
-    """
-
-    __slots__ = ("_defaults", "_hidden", "_names", "count", "keyword_only")
-
-    def __init__(self, function: FunctionType, bound: int = 0) -> None:
-        code = function.__code__
-        self._names = code.co_varnames[bound : code.co_argcount]
-        self._hidden = max(0, code.co_posonlyargcount - bound)
-        defaults = function.__defaults__ or ()
-        self._defaults = dict(zip(reversed(self._names), reversed(defaults), strict=False))
-        self.keyword_only = function.__kwdefaults__ or {}
-        self.count = len(self._names)
-
-    @classmethod
-    def of(cls, target: object) -> Parameters | None:
-        """Read the parameters of a callable; `None` if it is neither a function nor a method of Python's own making."""
-        if isinstance(target, FunctionType):
-            return cls(target)
-        if isinstance(target, MethodType) and isinstance(target.__func__, FunctionType):
-            return cls(target.__func__, bound=1)
-        return None
-
-    def normal(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Put every argument in its place: by position if it can be, defaults filled in.
-
-        A call that the function would not accept comes back as it is.
-        """
-        if len(args) >= self.count and not self.keyword_only:
-            return args, kwargs
-        placed, named = list(args), dict(kwargs)
-        for position in range(len(args), self.count):
-            name = self._names[position]
-            if position >= self._hidden and name in named:
-                placed.append(named.pop(name))
-            elif name in self._defaults:
-                placed.append(self._defaults[name])
-            else:
-                return args, kwargs
-        return tuple(placed), {**self.keyword_only, **named}
-
-    def replaced(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], name: str, value: object
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """Give the same call with another value for one argument, which is not positional-only."""
-        if name in self._names and self._names.index(name) < len(args):
-            position = self._names.index(name)
-            return (*args[:position], value, *args[position + 1 :]), kwargs
-        return args, {**kwargs, name: value}
 
 
 class Keys:

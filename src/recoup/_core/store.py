@@ -9,8 +9,8 @@ calls that run.
   outside the lock, in the immutable row of those with the same hash, and the lock only guards that the row is still the
   one that was looked through. What is evicted is freed after the lock is released: the last reference to a result may
   run its `__del__`.
-* The lock is reentrant: the collector may run inside it, and in the collector a `__del__` that makes a cached call. Every
-  step leaves the store whole, so at worst such a call is made twice.
+* The lock is reentrant: the collector may run inside it, and in the collector a `__del__` that makes a cached call.
+  Every step leaves the store whole, so at worst such a call is made twice.
 * Hits are only noted, and put in order at the next change.
 """
 
@@ -25,7 +25,7 @@ from recoup._core.waiting import at_fork
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
-    from typing import Any, Protocol
+    from typing import Any, ClassVar, Protocol
 
     class Busy(Protocol):
         """What may be under way in a slot."""
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         def idle(self) -> bool:
             """Tell whether nobody is at it any more."""
             ...
+
 
 __all__ = ["Entry", "Slot", "Store", "shareable"]
 
@@ -46,8 +47,8 @@ class Entry:
 
     __slots__ = ("stored", "value")
 
-    run: Any = None
-    """What a pump asks of an answer: is anything left to do? Nothing, for an entry."""
+    negative: ClassVar[bool] = False
+    """Whether the value is an error, to be raised."""
 
     def __init__(self, value: Any, stored: float) -> None:
         self.value = value

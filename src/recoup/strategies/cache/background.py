@@ -1,7 +1,7 @@
 """Refreshing in the background: the caller has its answer already and does not wait.
 
-Context variables are carried over, so that a refresh is traced and authorised as the call that caused it; deadlines are not:
-the caller's time is not the refresh's.
+Context variables are carried over, so that a refresh is traced and authorised as the call that caused it; deadlines
+are not: the caller's time is not the refresh's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Background"]
 
-_MOST_THREADS = 8  # a cache full of old results must not start a thread for each; the others are refreshed by later hits
+_MOST_THREADS = 8  # a cache full of old results must not start a thread for each; later hits refresh the others
 
 
 class Background:

@@ -10,14 +10,16 @@ if TYPE_CHECKING:
 
 __all__ = ["copied"]
 
-_OWN = frozenset({"args", "__cause__", "__context__", "__dict__", "__suppress_context__", "__traceback__", "__weakref__"})
+_OWN = frozenset(
+    {"args", "__cause__", "__context__", "__dict__", "__suppress_context__", "__traceback__", "__weakref__"}
+)
 
 
 def copied(error: Exception, *, bare: bool = False) -> Exception:
     """Make an equal exception: type, arguments, attributes and notes are the same, and its traceback if it has one.
 
-    Not by `copy.copy`: that calls the class with `args` again, and for `def __init__(self, code): super().__init__(f"bad
-    {code}")` says "bad bad 5".
+    Not by `copy.copy`: that calls the class with `args` again, and a class that does `super().__init__(f"bad {code}")`
+    says "bad bad 5" then.
 
     Args:
         error: The exception; it stays as it is.

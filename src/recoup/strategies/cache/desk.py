@@ -12,6 +12,7 @@ from recoup._core.store import Entry
 from recoup._core.waiting import for_task, for_thread
 from recoup.errors import DeadlineExceeded
 from recoup.strategies.cache import pumps
+from recoup.strategies.cache.run import Hit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Desk:
             if row is None:
                 return None
             entry = row[0].entry
-            if entry is None or entry.run is not None or not 0 <= clock.monotonic() - entry.stored < ttl:
+            if entry is None or entry.negative or not 0 <= clock.monotonic() - entry.stored < ttl:
                 return None
             if mode.active or emit.listeners:
                 return None
@@ -56,7 +57,7 @@ class Desk:
 
         return glance
 
-    def look(self, key: Hashable | None) -> Entry | Run | None:
+    def look(self, key: Hashable | None) -> Hit | Run | None:
         """Find out what to do about a call; `None` to call past the cache."""
         if key is None or (mode.active and mode.off()):
             return None
@@ -70,7 +71,7 @@ class Desk:
             self._tell(found, now)
         return found
 
-    def woken(self, run: Run, in_time: bool) -> None:  # noqa: FBT001 - it is the answer of a wait
+    def _woken(self, run: Run, in_time: bool) -> None:  # noqa: FBT001 - it is the answer of a wait
         """Go on after a wait.
 
         Raises:
@@ -111,17 +112,15 @@ class Desk:
         """Give a function of the call's arguments that begins to refresh its result."""
         raise NotImplementedError
 
-    def _tell(self, found: Entry | Run | None, now: float) -> None:
+    def _tell(self, found: Hit | Run | None, now: float) -> None:
         from recoup import events  # noqa: PLC0415 - nobody pays for events who does not listen
 
-        if isinstance(found, Entry):
-            self._hit(found, now)
-        elif found is not None and found.stale is not None:
-            self._hit(found.stale, now)
-        elif found is not None and found.waiter is not None:
+        if found is not None and found.waiter is not None:
             emit.tell(events.CacheShared(self._cache.name))
         elif found is None or found.answer is None:
             emit.tell(events.CacheMiss(self._cache.name))
+        elif isinstance(found.answer, Entry):
+            self._hit(found.answer, now)
 
     def _hit(self, entry: Entry, now: float) -> None:
         from recoup import events  # noqa: PLC0415 - as above
@@ -135,11 +134,15 @@ class AsyncDesk(Desk):
 
     _waiter = staticmethod(for_task)
 
-    async def wait(self, run: Run) -> bool:
+    async def wait(self, run: Run) -> None:
         """Wait for somebody else's call, not longer than there is time."""
         self._cache._background.sweep()
-        in_time: bool = await run.waiter.wait_async(timing.time_left())
-        return in_time
+        try:
+            while run.waiter is not None:
+                self._woken(run, await run.waiter.wait_async(timing.time_left()))
+        except BaseException:
+            run.abandoned()
+            raise
 
     def refreshed(self, run: Run, fn: Callable[..., Any]) -> Callable[..., None]:
         """Give a function of the call's arguments that begins to refresh its result in a task."""
@@ -147,7 +150,7 @@ class AsyncDesk(Desk):
 
     def _refresh(self, run: Run, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
         work = pumps.refreshing_async(fn, run, self)
-        self._cache._background.spawn(partial(work, *args, **kwargs))  # type: ignore[arg-type]
+        self._cache._background.spawn(partial(work, *args, **kwargs))
 
 
 class PlainDesk(Desk):
@@ -162,7 +165,7 @@ class PlainDesk(Desk):
 
     _coroutines = False
 
-    def look(self, key: Hashable | None) -> Entry | Run | None:
+    def look(self, key: Hashable | None) -> Hit | Run | None:
         """Find out what to do about a call; `None` to call past the cache."""
         if not self._coroutines:
             return super().look(key)
@@ -172,13 +175,17 @@ class PlainDesk(Desk):
             entry = self._shelf.fresh(key, clock.monotonic())
         except Unkeyable:  # the asynchronous pumps complain
             return None
-        return None if entry is None else Entry(_answered(entry.value), entry.stored)
+        return None if entry is None else Hit(_answered(entry.value), entry.stored)
 
-    def wait(self, run: Run) -> bool:
+    def wait(self, run: Run) -> None:
         """Wait for somebody else's call, not longer than there is time."""
         self._cache._background.sweep()
-        in_time: bool = run.waiter.wait(timing.time_left())
-        return in_time
+        try:
+            while run.waiter is not None:
+                self._woken(run, run.waiter.wait(timing.time_left()))
+        except BaseException:
+            run.abandoned()
+            raise
 
     def abandoned(self, run: Run) -> None:
         """End a call without an outcome."""

@@ -1,7 +1,7 @@
 """One call of the function, and all who wait for it.
 
     led --land(outcome)--> landed: everybody takes the outcome
-     \\--hand_on()--> free: everybody is woken, whoever takes the lead first calls, the others wait again
+    led --hand_on()--> free: everybody is woken, whoever takes the lead first calls, the others wait again
 
 Nothing here takes a lock: a leader may be given up by a finaliser (a coroutine that is collected), and the collector
 may run anywhere (G7). Everything is one operation on a deque, a list or a dict, which are atomic.
@@ -82,7 +82,7 @@ class Flight:
         self._wake()
 
     def reaches(self, others: list[Flight]) -> bool:
-        """Tell whether it waits, directly or through further flights, for one of these: then they must not wait for it."""
+        """Tell whether it waits, directly or through further flights, for one of these: they must not wait for it."""
         seen: list[Flight] = [self]
         for flight in seen:  # grows
             for further in tuple(flight.awaits):

@@ -1,13 +1,13 @@
 """The pumps of the cache, in two colours.
 
-A hit ends at the first `if`: `glance` answers what is easy to answer. Everything else is decided by the run (see `run.py`).
+A hit ends at the first `if`: `glance` answers what is easy to answer. The run decides about the rest (see `run.py`).
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable
+    from collections.abc import Awaitable, Callable, Coroutine, Hashable
     from typing import Any
 
     from recoup._core.store import Entry
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     Glance = Callable[..., Entry | None]
     Keyed = Callable[..., Hashable | None]
-    Look = Callable[[Hashable | None], Entry | Run | None]
+    Look = Callable[[Hashable | None], Any]  # a Hit, a Run or None
 
 __all__ = ["caching", "caching_async", "refreshing", "refreshing_async"]
 
 
 def caching(
-    fn: Callable[..., Any], glance: Glance, keyed: Keyed, look: Look, wait: Callable[[Run], bool], desk: Desk
+    fn: Callable[..., Any], glance: Glance, keyed: Keyed, look: Look, wait: Callable[[Run], None], desk: Desk
 ) -> Callable[..., Any]:
     """Answer from the cache; else call the function, or wait for somebody who does."""
 
@@ -30,21 +30,13 @@ def caching(
         hit = glance(*args, **kwargs)
         if hit is not None:
             return hit.value
-        found = look(keyed(*args, **kwargs))
-        if found is None:
-            return fn(*args, **kwargs)
-        run = found.run
+        run = look(keyed(*args, **kwargs))
         if run is None:
-            return found.value
+            return fn(*args, **kwargs)
         if run.stale is not None:
             desk.refreshed(run, fn)(*args, **kwargs)
-            return run.stale.value
-        try:
-            while run.waiter is not None:
-                desk.woken(run, wait(run))
-        except BaseException:
-            run.abandoned()
-            raise
+        if run.waiter is not None:
+            wait(run)
         if run.answer is not None:
             return run.take()
         try:
@@ -68,7 +60,7 @@ def caching_async(
     glance: Glance,
     keyed: Keyed,
     look: Look,
-    wait: Callable[[Run], Awaitable[bool]],
+    wait: Callable[[Run], Awaitable[None]],
     desk: Desk,
 ) -> Callable[..., Awaitable[Any]]:
     """Answer from the cache; else call the async function, or wait for somebody who does."""
@@ -77,21 +69,13 @@ def caching_async(
         hit = glance(*args, **kwargs)
         if hit is not None:
             return hit.value
-        found = look(keyed(*args, **kwargs))
-        if found is None:
-            return await fn(*args, **kwargs)
-        run = found.run
+        run = look(keyed(*args, **kwargs))
         if run is None:
-            return found.value
+            return await fn(*args, **kwargs)
         if run.stale is not None:
             desk.refreshed(run, fn)(*args, **kwargs)
-            return run.stale.value
-        try:
-            while run.waiter is not None:
-                desk.woken(run, await wait(run))
-        except BaseException:
-            run.abandoned()
-            raise
+        if run.waiter is not None:
+            await wait(run)
         if run.answer is not None:
             return run.take()
         try:
@@ -128,7 +112,9 @@ def refreshing(fn: Callable[..., Any], run: Run, desk: Desk) -> Callable[..., An
     return refreshing
 
 
-def refreshing_async(fn: Callable[..., Awaitable[Any]], run: Run, desk: Desk) -> Callable[..., Awaitable[Any]]:
+def refreshing_async(
+    fn: Callable[..., Awaitable[Any]], run: Run, desk: Desk
+) -> Callable[..., Coroutine[Any, Any, None]]:
     """Call the async function for a new result that nobody waits for."""
 
     async def refreshing(*args: Any, **kwargs: Any) -> None:

@@ -21,13 +21,31 @@ from recoup.strategies.cache.leading import Lead, led
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, ClassVar
 
     from recoup._core.store import Slot
     from recoup._core.waiting import Waiter
     from recoup.strategies.cache.state import Shelf
 
-__all__ = ["Negative", "Run"]
+__all__ = ["Hit", "Negative", "Run"]
+
+
+class Hit(Entry):
+    """A result of the cache, as a pump sees it: like a run that has its answer."""
+
+    __slots__ = ()
+
+    stale: ClassVar[None] = None
+    waiter: ClassVar[None] = None
+
+    @property
+    def answer(self) -> Entry:
+        """The answer."""
+        return self
+
+    def take(self) -> Any:
+        """Give the answer."""
+        return self.value
 
 
 class Negative(Entry):
@@ -35,8 +53,7 @@ class Negative(Entry):
 
     __slots__ = ()
 
-    run: Any = True
-    """Not None: it is nothing that a pump could return."""
+    negative: ClassVar[bool] = True
 
 
 class Run:
@@ -44,9 +61,9 @@ class Run:
 
     Attributes:
         leads: Whether this call is the one that calls the function.
-        stale: The old result to answer with; this call has to see to a new one.
         waiter: What to wait with; `None` if there is nothing to wait for.
         answer: What to answer with; `None` if the function has to be called.
+        stale: The answer, if it is an old one and this call has to see to a new one.
     """
 
     __slots__ = ("_awaited", "_flight", "_lead", "_make", "_shelf", "_slot", "answer", "leads", "stale", "waiter")
@@ -59,52 +76,46 @@ class Run:
         self._lead: Lead | None = None
         self._awaited: list[Flight] = []
         self.leads = False
-        self.stale: Entry | None = None
+        self.stale: Entry | Failed | None = None
         self.waiter: Any = None
         self.answer: Entry | Failed | None = None
-
-    @property
-    def run(self) -> Run:
-        """What a pump asks of what it found: is anything left to do? This."""
-        return self
 
     def arrive(self, slot: Slot, now: float) -> None:
         """Take a place; called under the lock of the store."""
         self._slot = slot
-        if slot.entry is not None:
-            self._weigh(slot.entry, now)
-            if self.answer is not None:
-                return
+        if slot.entry is not None and self._weigh(slot.entry, now):
+            return
         flight = slot.busy
         if flight is None:
             flight = slot.busy = Flight()
         assert isinstance(flight, Flight)  # noqa: S101 - nobody else puts anything there
         self.leads = flight.take()
-        if self.leads or self.stale is None:
+        if self.leads or self.answer is None:
             flight.crew.append(True)
             self._flight = flight
+            self.stale = self.answer
 
-    def _weigh(self, entry: Entry, now: float) -> None:
+    def _weigh(self, entry: Entry, now: float) -> bool:
+        """Take an entry for an answer if it will do; tell whether it is fresh."""
         shelf, age = self._shelf, entry.age(now)
-        if isinstance(entry, Negative):
+        if entry.negative:
             if age < shelf.negative:
                 self.answer = Failed(entry.value)
-        elif age < shelf.ttl:  # it came after the first look
+            return age < shelf.negative
+        if age < shelf.ttl + shelf.revalidate:
             self.answer = entry
-        elif age < shelf.ttl + shelf.revalidate:
-            self.stale = entry
+        return age < shelf.ttl
 
-    def ready(self) -> Entry | Run | None:
-        """Begin what was decided on arrival; give what the pump gets: an answer, this run, or None to call through."""
-        if isinstance(self.answer, Entry):
-            return self.answer
-        if self._flight is None:
-            return self if self.stale is None else self.stale
+    def ready(self) -> Run | None:
+        """Begin what was decided on arrival; give this run, or None to call past the cache."""
+        flight = self._flight
+        if flight is None:  # it has its answer
+            return self
         if not self.leads:
-            if self._circular(self._flight):
+            if self._circular(flight):
                 self.leave()
                 return None
-            self._attend(self._flight)
+            self._attend(flight)
         elif self.stale is None:
             self.begin()
         return self
@@ -142,7 +153,7 @@ class Run:
             self.useless(now)
             return False
         if self._flight is not None:
-            entry = Entry(result, now)
+            entry = Hit(result, now)
             self._land(entry, entry, now)
         return True
 
@@ -159,7 +170,7 @@ class Run:
         """
         shelf = self._shelf
         entry = None if self._slot is None else self._slot.entry
-        if isinstance(entry, Negative) or (entry is not None and entry.age(now) >= shelf.ttl + shelf.if_error):
+        if entry is not None and (entry.negative or entry.age(now) >= shelf.ttl + shelf.if_error):
             entry = None
         if entry is not None:
             self._land(None, entry, now)

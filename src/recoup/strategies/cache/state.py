@@ -2,9 +2,9 @@
 
 A call that looks for its key is told one of these:
 
-    an entry ... the answer: nothing is left to do
-    a run ...... call the function, wait for somebody who does, refresh an old result, or raise an error that was kept
-    None ....... call past the cache: it is called by the very call it would have to wait for
+    a hit ... the answer: nothing is left to do
+    a run ... call the function, wait for somebody who does, refresh an old result, or raise an error that was kept
+    None .... call past the cache: it is called by the very call it would have to wait for
 
 A hit takes no lock. Everything else takes the lock of the store once (see `_core/store.py`).
 """
@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import math
 
-from recoup._core.store import Entry, Store
-from recoup.strategies.cache.run import Run
+from recoup._core import checks
+from recoup._core.store import Store
+from recoup.strategies.cache.run import Hit, Run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,14 +39,15 @@ class Shelf:
     """
 
     def __init__(self, config: CacheConfig) -> None:
-        self.ttl = math.inf if config.ttl is None else float(config.ttl)  # type: ignore[arg-type]  # seconds by now
-        self.revalidate = float(config.stale_while_revalidate)  # type: ignore[arg-type]  # seconds by now
-        self.if_error = float(config.stale_if_error)  # type: ignore[arg-type]  # seconds by now
-        self.negative = float(config.negative_ttl or 0.0)  # type: ignore[arg-type]  # seconds by now
+        seconds = checks.optional_duration
+        self.ttl = seconds("ttl", config.ttl) or math.inf
+        self.revalidate = seconds("stale_while_revalidate", config.stale_while_revalidate) or 0.0
+        self.if_error = seconds("stale_if_error", config.stale_if_error) or 0.0
+        self.negative = seconds("negative_ttl", config.negative_ttl) or 0.0
         lifetime = max(self.ttl + max(self.revalidate, self.if_error), self.negative)
         self.store = Store(config.max_size, None if lifetime == math.inf else lifetime)
 
-    def look(self, key: Hashable, now: float, waiter: Callable[[], Waiter]) -> Entry | Run | None:
+    def look(self, key: Hashable, now: float, waiter: Callable[[], Waiter]) -> Hit | Run | None:
         """Find out what to do about a call.
 
         Args:
@@ -56,17 +58,15 @@ class Shelf:
         slot = self.store.find(key)
         if slot is not None:
             entry = slot.entry
-            if entry is not None and entry.run is None and 0 <= now - entry.stored < self.ttl:
+            if isinstance(entry, Hit) and 0 <= now - entry.stored < self.ttl:
                 self.store.noted.append(slot)
                 return entry
         run = Run(self, waiter)
         self.store.change(key, now, lambda slot: run.arrive(slot, now))
         return run.ready()
 
-    def fresh(self, key: Hashable, now: float) -> Entry | None:
+    def fresh(self, key: Hashable, now: float) -> Hit | None:
         """Give a fresh result if there is one, and begin nothing."""
         slot = self.store.find(key)
         entry = None if slot is None else slot.entry
-        if entry is None or entry.run is not None or entry.age(now) >= self.ttl:
-            return None
-        return entry
+        return entry if isinstance(entry, Hit) and entry.age(now) < self.ttl else None

@@ -31,8 +31,8 @@ __all__ = ["Cache", "cached"]
 class Cache(Strategy):
     """Answer a call from an earlier result of the same call; let equal calls at the same time share one.
 
-    A decorator (`@cache`) and an executor (`await cache.execute(func, *args)`, `cache.execute_sync(func, *args)`). Several
-    functions may share one object: each has its own results, and `max_size` bounds them together.
+    A decorator (`@cache`) and an executor (`await cache.execute(func, *args)`, `cache.execute_sync(func, *args)`).
+    Several functions may share one object: each has its own results, and `max_size` bounds them together.
 
     Args:
         config: How long and how much to keep; default `CacheConfig()`.
@@ -180,8 +180,8 @@ def cached(**options: Unpack[CacheOptions]) -> Cache: ...
 def cached(target: Any = None, /, **options: Any) -> Any:
     """Answer calls from earlier results, and let equal calls at the same time share one.
 
-    Write `@cached`, `@cached(60)`, `@cached(ttl=60, stale_if_error=3600)`, `@cached(config)` or `@cached(cache)`. Without
-    configuration: results are kept for 300 seconds, at most 1024 of them.
+    Write `@cached`, `@cached(60)`, `@cached(ttl=60, stale_if_error=3600)`, `@cached(config)` or `@cached(cache)`.
+    Without configuration: results are kept for 300 seconds, at most 1024 of them.
 
     Two calls are the same if the function is, and all arguments are equal and of the same types. Twenty callers of a
     key that is not there make one call. The result is handed out as it is: who changes it changes it for everybody.

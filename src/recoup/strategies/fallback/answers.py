@@ -72,7 +72,8 @@ def check_stream(answer: object) -> None:
     kind = type(answer)
     if isinstance(answer, (str, bytes)) or not (hasattr(kind, "__iter__") or hasattr(kind, "__aiter__")):
         raise TypeError(
-            f"a fallback for a generator must be an iterable, whose items take the place of the generator's; not a {kind.__qualname__}"
+            "a fallback for a generator must be an iterable, whose items take the place of the generator's, "
+            f"not a {kind.__qualname__}"
         )
 
 

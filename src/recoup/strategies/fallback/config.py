@@ -34,9 +34,9 @@ _UNSET: Any = _Unset()
 class FallbackConfig:
     """Say what answers when a call fails, and which failures are answered.
 
-    The best answer comes first: a cached success, then the service, the function, the value. What is not given, does not
-    apply (an empty cache, a URL without `service_argument`) or fails itself is passed over. If the last one fails, its
-    error is raised, with the error of the call as its cause.
+    The best answer comes first: a cached success, then the service, the function, the value. What is not given, does
+    not apply (an empty cache, a URL without `service_argument`) or fails itself is passed over. If the last one fails,
+    its error is raised, with the error of the call as its cause.
 
     Args:
         fallback_value: The answer itself; anything, also None. A callable is an answer and is not called. Default: no
@@ -48,8 +48,8 @@ class FallbackConfig:
             argument `service_argument`. A list is tried in order.
         service_argument: Which parameter of the function gets the URL of `fallback_service`.
         with_arguments: Call `fallback_function` with the arguments of the call instead. Default False.
-        use_cache: Remember successes, and answer failures of the same call with them. A call is never answered from this
-            cache instead of being made; for that there is `@cached`. Default False.
+        use_cache: Remember successes, and answer failures of the same call with them. A call is never answered from
+            this cache instead of being made; for that there is `@cached`. Default False.
         cache_ttl: Seconds (or a timedelta) for which a success may be used; more than 0. Default 300.0.
         cache_size: How many successes are remembered; at least 1. Default 1024.
         fallback_on_exceptions: Which errors are answered: a type, a list of types, a predicate or a condition (`when`).
@@ -119,7 +119,8 @@ def _settle_value(config: FallbackConfig, put: Callable[[object, str, object], N
         put(config, "fallback_value", None)
     elif iscoroutine(value):
         raise TypeError(
-            "fallback_value must not be a coroutine, which answers only once: give the async function as fallback_function"
+            "fallback_value must not be a coroutine, which answers only once: give the async function as "
+            "fallback_function"
         )
     # A copy made by dataclasses.replace() hands over what it read: None, and that it was not given.
     put(config, "value_given", value is not _UNSET and (given is not False or value is not None))
@@ -152,7 +153,7 @@ def _check_service(config: FallbackConfig) -> None:
 if TYPE_CHECKING:
 
     class FallbackOptions(TypedDict, total=False):
-        """Keywords of `@fallback` apart from those that its type depends on: fields of `FallbackConfig`, `on`, `name`."""
+        """Keywords of `@fallback`: fields of `FallbackConfig`, `on`, `name`; its overloads add those that answer."""
 
         name: str | None
         on: ConditionSpec | None

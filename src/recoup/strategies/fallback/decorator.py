@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     class Falling(Fallback, Generic[Answer]):
         """A `Fallback` whose answers are known to the type checker. It exists only for that: at run time it is one."""
 
-        @overload  # type: ignore[override]  # honest: what comes out is wider than what goes in
+        @overload  # type: ignore[override]  # what comes out is wider than what goes in
         def __call__(self, target: Callable[P, Generator[Y, S, T]], /) -> Callable[P, Generator[Y, S, T]]: ...
         @overload
         def __call__(self, target: Callable[P, AsyncGenerator[Y, S]], /) -> Callable[P, AsyncGenerator[Y, S]]: ...
@@ -36,12 +36,17 @@ if TYPE_CHECKING:
         ) -> Callable[P, Coroutine[Any, Any, T | Answer]]: ...
         @overload
         def __call__(self, target: Callable[P, T], /) -> Callable[P, T | Answer]: ...
+        def __call__(self, target: Any, /) -> Any: ...
 
-        async def execute(
-            self, func: Callable[..., Awaitable[T] | T], /, *args: Any, **kwargs: Any
+        @overload  # type: ignore[override]  # wider, as above
+        async def execute(self, func: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T | Answer: ...
+        @overload
+        async def execute(self, func: Callable[..., T], /, *args: Any, **kwargs: Any) -> T | Answer: ...
+        async def execute(self, func: Any, /, *args: Any, **kwargs: Any) -> Any: ...
+
+        def execute_sync(  # type: ignore[override]  # wider, as above
+            self, func: Callable[..., T], /, *args: Any, **kwargs: Any
         ) -> T | Answer: ...
-
-        def execute_sync(self, func: Callable[..., T], /, *args: Any, **kwargs: Any) -> T | Answer: ...
 
 
 __all__ = ["fallback"]
@@ -83,9 +88,7 @@ def fallback(
 @overload
 def fallback(*, fallback_service: str, **options: Unpack[FallbackOptions]) -> Falling[Never]: ...
 @overload
-def fallback(
-    *, fallback_service: Callable[..., Awaitable[F]], **options: Unpack[FallbackOptions]
-) -> Falling[F]: ...
+def fallback(*, fallback_service: Callable[..., Awaitable[F]], **options: Unpack[FallbackOptions]) -> Falling[F]: ...
 @overload
 def fallback(*, fallback_service: Callable[..., F], **options: Unpack[FallbackOptions]) -> Falling[F]: ...
 @overload
@@ -102,18 +105,19 @@ def fallback(target: Any = None, /, **options: Any) -> Any:
     """Answer failures with the best that is left: an earlier success, another service, a function, a value.
 
     Write `@fallback(fallback_value=0)`, `@fallback(fallback_function=ask_the_archive, on=ConnectionError)`,
-    `@fallback(config)` or `@fallback(fallback_object)`. There is no bare `@fallback`: it would have nothing to answer with.
+    `@fallback(config)` or `@fallback(fallback_object)`. There is no bare `@fallback`: it would have no answer.
 
     The function is always called first. If it fails, the sources that are given are asked in this order: the cache of
     successes (`use_cache=True`), `fallback_service`, `fallback_function`, `fallback_value`. One that has no answer or
     fails itself is passed over; if the last one fails, its error is raised, caused by that of the call.
 
-    For generators, a fallback answers a failure before the first item, with an iterable whose items take the place of the
-    generator's; later errors are the consumer's.
+    For generators, a fallback answers a failure before the first item, with an iterable whose items take the place of
+    the generator's; later errors are the consumer's.
 
     Args:
         target: A `FallbackConfig`, or a `Fallback` to share.
-        options: The fields of `FallbackConfig`; `on` is short for `fallback_on_exceptions`; `name` is what events call it.
+        options: The fields of `FallbackConfig`; `on` is short for `fallback_on_exceptions`; `name` is what events
+            call it.
 
     Returns:
         A `Fallback` that decorates. To a type checker the decorated function returns what it returned or what the

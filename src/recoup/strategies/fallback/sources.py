@@ -1,7 +1,7 @@
 """Where an answer can come from when a call has failed.
 
-A source is asked in one of two ways: with the error (`answer`), or with the arguments of the call (`again`). It gives the
-answer, something to await for it, or `NOTHING`. What is known to be the answer already, and must not be awaited or
+A source is asked in one of two ways: with the error (`answer`), or with the arguments of the call (`again`). It gives
+the answer, something to await for it, or `NOTHING`. What is known to be the answer already, and must not be awaited or
 called any more, comes in an `Entry`.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 
 from recoup._core import checks
-from recoup._core.keys import Parameters
+from recoup._core.arguments import Parameters
 from recoup._core.store import Entry
 
 TYPE_CHECKING = False
@@ -52,8 +52,8 @@ class Source:
         again: Callable[..., Any] | None = None,
     ) -> None:
         self.kind = kind
-        self.answer = answer
-        self.again = again
+        self.answer: Any = answer
+        self.again: Any = again
         self.last = False
 
 
@@ -71,8 +71,8 @@ def sources(config: FallbackConfig, target: Any, recall: Callable[..., Any] | No
             found.append(Source("service", again=service))
         elif config.service_argument is not None:
             found.append(Source("service", again=_Elsewhere(target, config.service_argument, service)))
-    for function in listed(config.fallback_function):
-        found.append(_function(function, with_arguments=config.with_arguments))
+    functions = listed(config.fallback_function)
+    found += [_function(function, with_arguments=config.with_arguments) for function in functions]
     if config.value_given:
         entry = Entry(config.fallback_value, 0.0)
         found.append(Source("value", answer=lambda _: entry))

@@ -24,8 +24,8 @@ __all__ = ["FallbackPlan", "Matcher", "last_word"]
 class Matcher:
     """Decides which errors are answered; compiled once.
 
-    A refusal of ours (an open circuit, a full bulkhead) is an error like any other here: it is what a fallback is for. It
-    is no timeout either, not even that of a bulkhead's queue: the function never ran.
+    A refusal of ours (an open circuit, a full bulkhead) is an error like any other here: it is what a fallback is for.
+    It is no timeout, though, not even that of a bulkhead's queue: the function never ran.
     """
 
     __slots__ = ("_every", "_listed", "_skip", "_timeouts")

@@ -72,7 +72,8 @@ class Fallback(Strategy):
         )
         self.config = config
         self._matches = Matcher(config)
-        self._store = Store(config.cache_size, config.cache_ttl) if config.use_cache else None  # type: ignore[arg-type]
+        lifetime = checks.duration("cache_ttl", config.cache_ttl)
+        self._store = Store(config.cache_size, lifetime) if config.use_cache else None
         self._complained = False
         self._told: set[tuple[str, str]] = set()
 
