@@ -117,8 +117,8 @@ class Watch:
             self._most = _FEW + 2 * len(self._heap)
 
     def _ring(self) -> None:
-        # What the timer was set for is due by that: the clock is not read again, it may be frozen.
-        due = self.armed
+        # What the timer was set for is due, whatever the clock says now: it may be frozen.
+        due = max(self.armed, self.loop.time())
         self._sweep()
         heap = self._heap
         struck = []
@@ -254,4 +254,7 @@ def leave_async(deadline: Term | None, error: BaseException | None = None) -> Te
     task, deadline.task = deadline.task, None
     if clock.monotonic is not _real_clock and deadline.scope is not None:
         deadline.scope.settle()
-    return None if deadline.verdict is None else deadline.verdict(deadline, task, error)
+    verdict = deadline.verdict
+    blamed = None if verdict is None else verdict(deadline, task, error)
+    deadline.tighter = None  # as in `leave`
+    return blamed

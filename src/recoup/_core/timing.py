@@ -85,15 +85,15 @@ def struck_in(outer: tuple[Strategy, ...]) -> bool:
     Args:
         outer: The layers outside the one that asks, in the same stack.
     """
-    seen: list[Limit] = []
+    seen: set[tuple[int, str | None]] = set()
     for deadline in _chain():
-        limit = deadline.limit
+        owner, _, name = deadline.limit
         # A layer limits a call at most once under one name. Further out it is the same strategy object round another
         # function, and that is another stack.
-        if limit.owner in outer and limit not in seen:
+        if owner in outer and (id(owner), name) not in seen:
             if deadline.struck:
                 return True
-            seen.append(limit)
+            seen.add((id(owner), name))
     return False
 
 
@@ -131,6 +131,7 @@ def leave(deadline: Term | None) -> None:
     """Close a deadline: from now on it counts nowhere."""
     if deadline is not None:
         deadline.open = False
+        deadline.tighter = None  # or each would keep the one before alive
 
 
 def _nest(deadline: Term, outer: Term, *, inherit: bool) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from recoup._core.limiting import limiting_async
 from recoup.strategies.deadline.jobs import TaskJob
 
@@ -17,26 +19,28 @@ if TYPE_CHECKING:
 __all__ = ["bridging", "delegating", "delegating_async"]
 
 
-def delegating(fn: Callable[..., Any], job: type[ThreadJob], workers: Workers, limit: Limit) -> Callable[..., Any]:
+def delegating(fn: Callable[..., Any], enlist: Callable[[Callable[..., Any]], ThreadJob]) -> Callable[..., Any]:
     """Have a function run by a worker and wait for it in a thread."""
 
     def delegating(*args: Any, **kwargs: Any) -> Any:
-        return job(workers, limit, fn).run(*args, **kwargs)
+        job = enlist(fn)
+        return job.run(*args, **kwargs)
 
     return delegating
 
 
 def delegating_async(
-    fn: Callable[..., Any], job: type[TaskJob], workers: Workers, limit: Limit
+    fn: Callable[..., Any], enlist: Callable[[Callable[..., Any]], TaskJob]
 ) -> Callable[..., Awaitable[Any]]:
     """Have a plain function run by a worker and wait for it in a task."""
 
     async def delegating(*args: Any, **kwargs: Any) -> Any:
-        return await job(workers, limit, fn).run(*args, **kwargs)
+        job = enlist(fn)
+        return await job.run(*args, **kwargs)
 
     return delegating
 
 
 def bridging(fn: Callable[..., Any], workers: Workers, limit: Limit) -> Callable[..., Awaitable[Any]]:
     """Make a plain function asynchronous: a worker runs it, a cancel scope limits the waiting."""
-    return limiting_async(delegating_async(fn, TaskJob, workers, limit), limit)
+    return limiting_async(delegating_async(fn, partial(TaskJob, workers, limit)), limit)

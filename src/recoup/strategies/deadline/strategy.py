@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast, overload
 
 from recoup._core import checks, timing
@@ -92,7 +93,7 @@ class TimeLimiter(Strategy):
         if self._workers is not None and place.colour is Colour.SYNC:
             from recoup.strategies.deadline import jobs, pumps  # noqa: PLC0415 - few need threads
 
-            return [Pump(pumps.delegating, (jobs.ThreadJob, self._workers, self._limit))]
+            return [Pump(pumps.delegating, (partial(jobs.ThreadJob, self._workers, self._limit),))]
         return [timing.limit(place.colour, self, self._limit.seconds)]
 
     def _bridge(self, place: Place) -> Pump | None:  # noqa: ARG002 - the same everywhere
@@ -109,9 +110,9 @@ class TimeLimiter(Strategy):
         if mode is None and not (colour.is_async and colour_of(target) is not Colour.SYNC):
             raise TypeError(
                 f"{described(target)} is not asynchronous, so nothing can interrupt it when its time is up; say what "
-                'you want instead: mode="cooperative" (it runs to its end; the time is checked before it starts, before '
-                'every wait and by current_deadline().check()) or mode="thread" (it runs in a thread of its own; '
-                "its caller gets control back on time, the work goes on until it ends by itself)"
+                'you want instead: mode="cooperative" (it runs to its end; the time is checked before it starts, '
+                'before every wait and by current_deadline().check()) or mode="thread" (it runs in a thread of its '
+                "own; its caller gets control back on time, the work goes on until it ends by itself)"
             )
         if mode == "thread" and colour is Colour.STREAM:
             raise TypeError(

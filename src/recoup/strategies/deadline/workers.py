@@ -2,8 +2,8 @@
 
 A call that is given up keeps its place until it really ends: the number of places bounds how many threads a
 dependency that hangs can pile up. There is no queue, so nested use cannot deadlock: without a free place a call is
-refused. The threads are daemons, so what was given up does not keep the interpreter from ending. An idle thread holds nothing
-but its inbox, and ends when its limiter is dropped.
+refused. The threads are daemons, so what was given up does not keep the interpreter from ending. An idle thread holds
+nothing but its inbox, and ends when its limiter is dropped.
 
 No locks: taking a place, an idle thread or an outcome is one `pop`, which is atomic and has one winner.
 """
