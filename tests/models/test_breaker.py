@@ -308,4 +308,4 @@ class BreakerMachine(RuleBasedStateMachine):
 
 
 TestBreaker = BreakerMachine.TestCase
-TestBreaker.settings = settings(max_examples=300, stateful_step_count=50, deadline=None)
+TestBreaker.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

@@ -130,6 +130,17 @@ def test_blocks_nest(both: Both, clock: VirtualClock) -> None:
     assert (first.state.value, second.state.value) == ("open", "open")
 
 
+def test_blocks_of_two_breakers_may_be_left_in_any_order() -> None:
+    """An exit stack or a generator need not be orderly: each exit finds its own entry (C1)."""
+    first, second = breaking(), breaking()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(OSError, OSError("down"), None)
+    second.__exit__(None, None, None)
+    assert (first.state.value, second.state.value) == ("open", "closed")
+    assert blocks._entered.get() == ()
+
+
 async def test_each_task_has_its_own_entry(clock: VirtualClock) -> None:
     """Of two tasks in one breaker, each settles its own probe, in whatever order they leave (G7)."""
     breaker = breaking(success_threshold=3)

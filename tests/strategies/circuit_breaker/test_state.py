@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import weakref
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 from recoup.strategies.circuit_breaker.news import News, Notice
 from recoup.strategies.circuit_breaker.phases import UNCOUNTED, Cause, CircuitBreakerState, Closed, Lease
-from recoup.strategies.circuit_breaker.state import Circuit
+from recoup.strategies.circuit_breaker.state import Circuit, _renew_all
 
 CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED = CircuitBreakerState
 
@@ -539,6 +540,16 @@ def test_a_forked_child_has_its_own_lock_and_no_probes() -> None:
     assert not made.succeeded(probe, 60.0)
     made.reset()
     assert heard(made) == [CLOSED]
+
+
+def test_a_fork_renews_every_circuit_that_lives() -> None:
+    """The hook knows them all, and keeps none alive (G18)."""
+    made = [circuit() for _ in range(3)]
+    locks = [each._lock for each in made]
+    gone = weakref.ref(circuit())
+    _renew_all()
+    assert all(each._lock is not lock for each, lock in zip(made, locks, strict=True))
+    assert gone() is None
 
 
 def test_what_opened_the_circuit_is_kept_as_text() -> None:
