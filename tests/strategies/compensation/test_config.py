@@ -193,4 +193,4 @@ def test_configs_are_immutable_copy_and_pickle() -> None:
 def test_fields_are_keywords() -> None:
     """Fields cannot be mixed up by position."""
     with pytest.raises(TypeError, match="takes 1 positional argument"):
-        CompensationConfig([undo])  # type: ignore[misc]
+        CompensationConfig([undo])  # type: ignore[call-arg]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import pickle
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from recoup import layers_of
+from recoup import explain, layers_of, retry
 from recoup.strategies.compensation.config import CompensationConfig
+from recoup.strategies.compensation.pumps import compensating, compensating_async
 from recoup.strategies.compensation.strategy import Compensation, compensate
 
 if TYPE_CHECKING:
@@ -164,7 +166,8 @@ def test_async_actions_are_refused_round_sync_functions(action: Any) -> None:
 @pytest.mark.parametrize("field", ["on_compensation_start", "on_compensation_complete"])
 def test_async_callbacks_are_refused_round_sync_functions(field: str) -> None:
     """G9: as for actions."""
-    decorator = compensate(undo, **{field: undo_async})  # type: ignore[misc]
+    options: Any = {field: undo_async}
+    decorator = compensate(undo, **options)
     with pytest.raises(TypeError, match=f"{field} of compensation is an async function, but 'place' is synchronous"):
         decorator(place)
 
@@ -246,6 +249,43 @@ def test_async_methods() -> None:
     with pytest.raises(ValueError, match="8"):
         asyncio.run(disguised(8))
     assert DIARY == [7, "runs", 8]
+
+
+def test_a_coroutine_that_is_handed_on_is_no_end(both: Both) -> None:
+    """G5: the signal that a plain function has returned a coroutine passes both pumps neutrally."""
+
+    class Pending(BaseException):
+        pass
+
+    def fail() -> None:
+        raise Pending
+
+    def never(*args: Any) -> Any:
+        raise AssertionError("must not be called")
+
+    factory: Any = compensating_async if both.is_async else compensating
+    with pytest.raises(Pending) as caught:
+        both.call(factory(both.wrap(fail), lambda: None, never, never, Pending))
+    assert not hasattr(caught.value, "__notes__")
+
+
+def test_explained() -> None:
+    """G14: `explain` says what is undone and how, and counts its time."""
+    listed = compensate([undo, place], use_sagas=True, saga_timeout=9, compensation_attempts=2)
+    [says] = explain(listed(place)).says
+    assert " ".join(says) == (
+        "on any error runs 'undo', 'place' in reverse, 9 s at most, 2 tries each; "
+        "then the error, or CompensationError if an action failed, goes on"
+    )
+    assert explain(compensate([], raise_original=True)(place)).says == (
+        ("on any error runs what its list holds by then, 300 s at most; then the error goes on",),
+    )
+
+    async def place_async() -> None: ...
+
+    limited = retry(max_attempts=2, attempt_timeout=3, backoff_strategy="fixed", initial_delay=1, jitter_range=0)
+    assert explain(listed(limited(place_async))).worst_seconds == 2 * 3 + 1 + 9
+    assert explain(listed(place)).worst_seconds == math.inf
 
 
 def test_the_function_stays_what_it_was() -> None:

@@ -407,13 +407,13 @@ async def test_async_callbacks_need_async_with(field: str) -> None:
     with pytest.raises(TypeError, match=f"{field} is an async function: write `async with saga"):
         block()
 
-    async def block() -> None:
+    async def block_async() -> None:
         async with saga("order", **options):
             compensate(lambda: None)(lambda: None)()
             raise LookupError
 
     with pytest.raises(LookupError):
-        await block()
+        await block_async()
     assert told == ["told"]
 
 

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from recoup import CompensationError, DeadlineExceeded
+from recoup import CompensationError, DeadlineExceeded, retry
 from recoup.strategies.compensation.scope import saga
 from recoup.strategies.compensation.strategy import compensate
 from recoup.testing import run
 from tests.conftest import run_trio
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from recoup.testing import VirtualClock
+    from tests.conftest import Both
 
 
 class Work:
@@ -178,14 +179,14 @@ async def test_the_wait_is_not_busy() -> None:
         def __init__(self, coroutine: Any) -> None:
             self.coroutine = coroutine
 
-        def __await__(self) -> Iterator[Any]:
+        def __await__(self) -> Generator[Any, Any, Any]:
             nonlocal steps
             step, value = self.coroutine.send, None
             while True:
                 try:
                     yielded = step(value)
-                except StopIteration as stop:
-                    return stop.value
+                except StopIteration:
+                    return
                 steps += 1
                 try:
                     value, step = (yield yielded), self.coroutine.send
@@ -341,7 +342,7 @@ def test_a_coroutine_that_is_closed(caplog: pytest.LogCaptureFixture) -> None:
     work_diary: list[str] = []
 
     class Pause:
-        def __await__(self) -> Iterator[None]:
+        def __await__(self) -> Generator[None, None, None]:
             yield
 
     async def operation() -> None:
@@ -362,7 +363,7 @@ def test_a_coroutine_that_is_closed_while_undoing(caplog: pytest.LogCaptureFixtu
     diary: list[str] = []
 
     class Pause:
-        def __await__(self) -> Iterator[None]:
+        def __await__(self) -> Generator[None, None, None]:
             yield
 
     async def fail() -> None:
@@ -381,28 +382,6 @@ def test_a_coroutine_that_is_closed_while_undoing(caplog: pytest.LogCaptureFixtu
     assert [record.getMessage() for record in caplog.records] == [
         "not undone: recoup: in compensation action 'test_a_coroutine_that_is_closed_while_undoing.<locals>.waits'"
     ]
-
-
-@pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are new in 3.12")
-def test_eager_tasks() -> None:
-    """An eager task factory changes nothing."""
-    diary: list[str] = []
-
-    async def fail() -> None:
-        raise ValueError("own")
-
-    async def slow() -> None:
-        await asyncio.sleep(0)
-        diary.append("slow")
-
-    async def main() -> None:
-        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
-        for actions in ([lambda: diary.append("plain")], [slow]):
-            with pytest.raises(ValueError, match="own"):
-                await compensate(actions)(fail)()
-
-    asyncio.run(main())
-    assert diary == ["plain", "slow"]
 
 
 async def test_anyio_is_asked_to_shield(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -466,6 +445,29 @@ async def test_a_saga_is_undone_when_it_is_cancelled() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert work.diary == ["step", "slow"]
+
+
+if sys.version_info >= (3, 12):  # eager tasks are new in 3.12
+
+    def test_eager_tasks() -> None:
+        """An eager task factory changes nothing."""
+        diary: list[str] = []
+
+        async def fail() -> None:
+            raise ValueError("own")
+
+        async def slow() -> None:
+            await asyncio.sleep(0)
+            diary.append("slow")
+
+        async def main() -> None:
+            asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+            for actions in ([lambda: diary.append("plain")], [slow]):
+                with pytest.raises(ValueError, match="own"):
+                    await compensate(actions)(fail)()
+
+        asyncio.run(main())
+        assert diary == ["plain", "slow"]
 
 
 # Trio
@@ -589,3 +591,49 @@ def test_virtual_run(clock: VirtualClock) -> None:
     with pytest.raises(ValueError, match="own"):
         run(compensate(slow)(fail)())
     assert diary == ["slow"]
+
+
+# Deadlines
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_deadline_of_the_same_stack(both: Both, clock: VirtualClock, inside: bool) -> None:
+    """S1: a call whose time is up is undone, whichever layer stands outside, and its DeadlineExceeded comes out."""
+    diary: list[str] = []
+
+    def operation() -> Any:
+        diary.append("operation")
+        return both.pause(100)
+
+    def slow() -> Any:
+        diary.append("slow")
+        return both.pause(20)
+
+    undo = compensate([slow, lambda: diary.append("plain")])
+    retrying = retry(max_attempts=1, attempt_timeout=3)
+    call = both.wrap(operation)
+    began = clock.monotonic()
+    if not both.is_async:  # nobody interrupts plain code, and a result that comes late is returned
+        both.call(undo(retrying(call)) if inside else retrying(undo(call)))
+        assert diary == ["operation"]
+        return
+    with pytest.raises(DeadlineExceeded, match="attempt_timeout: not finished within 3 s"):
+        both.call(undo(retrying(call)) if inside else retrying(undo(call)))
+    assert diary == ["operation", "slow", "plain"]
+    assert clock.monotonic() - began == pytest.approx(23)
+
+
+async def test_a_deadline_that_strikes_while_undoing(clock: VirtualClock) -> None:
+    """S1: a deadline outside that strikes while undoing interrupts nothing, and is reported afterwards."""
+    work = Work()
+
+    async def slow() -> None:
+        await asyncio.sleep(20)
+        work.diary.append("slow")
+
+    decorated = retry(max_attempts=1, attempt_timeout=3)(compensate([slow, work.plain])(work.failing))
+    began = clock.monotonic()
+    with pytest.raises(DeadlineExceeded):
+        await decorated()
+    assert work.diary == ["slow", "plain"]
+    assert clock.monotonic() - began == pytest.approx(20)

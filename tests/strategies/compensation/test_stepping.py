@@ -16,7 +16,7 @@ from recoup.strategies.compensation.scope import saga
 from recoup.strategies.compensation.strategy import compensate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Callable, Coroutine, Generator
 
     Scene = Callable[["Books"], Coroutine[Any, Any, Any]]
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Pause:
     """Wait once, in whatever drives the coroutine."""
 
-    def __await__(self) -> Iterator[None]:
+    def __await__(self) -> Generator[None, None, None]:
         yield
 
 

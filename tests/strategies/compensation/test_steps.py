@@ -106,7 +106,12 @@ def test_leaving_restores_what_was_around() -> None:
         inner = made("inner", outer)
         in_context(lambda: steps.leave(inner))
         steps.show(inner)
-        in_context(lambda: (steps.hide(), steps.leave(inner)))
+
+        def elsewhere() -> None:
+            steps.hide()
+            steps.leave(inner)
+
+        in_context(elsewhere)
         assert steps.joined() is inner
         steps.leave(inner)
         assert steps.joined() is outer
@@ -122,7 +127,13 @@ def test_what_undoes_is_no_step() -> None:
         steps.show(mine)
         hidden = steps.hide()
         assert steps.joined() is None
-        in_context(lambda: (steps.show(mine), steps.unhide(*hidden), None))
+
+        def elsewhere() -> None:
+            steps.show(mine)
+            steps.unhide(*hidden)
+            assert steps.joined() is mine
+
+        in_context(elsewhere)
         assert steps.joined() is None
         steps.unhide(*hidden)
         assert steps.joined() is mine

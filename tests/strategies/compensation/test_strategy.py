@@ -569,7 +569,12 @@ async def test_an_async_call_awaits(shop: Shop) -> None:
 
     def future() -> asyncio.Future[None]:
         made = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().call_soon(lambda: (shop.diary.append("future"), made.set_result(None)))
+
+        def done() -> None:
+            shop.diary.append("future")
+            made.set_result(None)
+
+        asyncio.get_running_loop().call_soon(done)
         return made
 
     async def pay(order: int) -> None:

@@ -21,7 +21,7 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 _ADVICE = "give a function that takes the saved state, or nothing"
 
 
-def named(action: object) -> str:
+def named(action: Any) -> str:
     """Name an action in a message."""
     while hasattr(action, "func") and hasattr(action, "keywords"):  # functools.partial
         action = action.func

@@ -57,7 +57,7 @@ def _contents(mapping: Mapping[Any, Any]) -> dict[str, Any]:
         return {}
 
 
-def _bound(target: Callable[..., object], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def _bound(target: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Give the arguments by the names of their parameters, also those that a partial has bound before."""
     while isinstance(target, partial):
         target, args, kwargs = target.func, target.args + args, {**target.keywords, **kwargs}

@@ -153,12 +153,7 @@ class Ledger:
         if not self.failures or raise_original or not isinstance(original, Exception):
             note(original, self.summary())
             return None
-        cause, failures, undone = original, tuple(self.failures), self.undone
-        if isinstance(original, CompensationError):  # of a step inside: everything is reported in one
-            cause, failures, undone = original.original, original.failures + failures, original.undone + undone
-        made = CompensationError(original=cause, failures=failures, undone=undone)
-        made.__cause__ = cause
-        return made
+        return self._report(original)
 
     def forget(self) -> None:
         """Let go of every error: see the top of this file."""
@@ -171,6 +166,16 @@ class Ledger:
             return f"compensated: {self.undone} of {self.total} actions succeeded"
         listed = "; ".join(f"{type(failure).__qualname__}: {failure}" for failure in self.failures)
         return f"compensated in part: {len(self.failures)} of {self.total} actions failed ({listed})"
+
+    def _report(self, original: BaseException) -> CompensationError:
+        """Put everything into one error, what a step inside has reported too."""
+        failures, undone = tuple(self.failures), self.undone
+        if isinstance(original, CompensationError):
+            failures, undone = original.failures + failures, original.undone + undone
+            original = original.original
+        made = CompensationError(original=original, failures=failures, undone=undone)
+        made.__cause__ = original
+        return made
 
     def _give_up(self, error: BaseException, task: Task) -> None:
         if isinstance(task, Undo):

@@ -5,15 +5,16 @@ What a failure sets in motion: a job (`_job`) made of tasks (`_tasks`), which `p
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from threading import Lock
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from recoup._core import checks, mode
 from recoup._core.chain import Pending
 from recoup._core.colour import described
-from recoup._core.strategy import Pump, Strategy, decorating
+from recoup._core.strategy import Pump, Strategy, Worst, decorating
 from recoup.strategies.compensation import actions, memory, perform, steps
 from recoup.strategies.compensation.config import CompensationConfig
 from recoup.strategies.compensation.pumps import (
@@ -77,6 +78,8 @@ class Compensation(Strategy):
             async_callbacks=[each for each in callbacks if checks.awaitable_callback(getattr(config, each))],
         )
         self.config = config
+        self._seconds = cast("float", config.saga_timeout)  # the config made seconds of both
+        self._delay = cast("float", config.compensation_delay)
         self._bare: FunctionType | None = None  # set by `compensate(function)`, which may have been meant otherwise
         self._lock = Lock()
         self._compensations = 0
@@ -84,7 +87,7 @@ class Compensation(Strategy):
     def __repr__(self) -> str:
         return f"<Compensation {self.name!r} actions={len(self.config.compensation_actions)}>"
 
-    if not TYPE_CHECKING:
+    if not TYPE_CHECKING:  # pragma: no branch - a type checker takes the other way, and sees the base class alone
 
         def __call__(self, /, *args: Any, **kwargs: Any) -> Any:  # noqa: D102 - the base class documents it
             bare = self._bare
@@ -120,6 +123,17 @@ class Compensation(Strategy):
                 "cannot await: give a plain function, or make the decorated function async"
             )
 
+    def _says(self) -> Sequence[str]:
+        listed = self.config.compensation_actions
+        names = ", ".join(actions.named(each) for each in listed) or "what its list holds by then"
+        order = " in reverse" if self.config.use_sagas else ""
+        tries = f", {self.config.compensation_attempts} tries each" if self.config.compensation_attempts > 1 else ""
+        goes_on = "the error" if self.config.raise_original else "the error, or CompensationError if an action failed,"
+        return [f"on any error runs {names}{order}, {self._seconds:g} s at most{tries}; then {goes_on} goes on"]
+
+    def _worst(self, inner: Worst, colour: Colour) -> Worst:
+        return Worst(inner.calls, inner.seconds + (self._seconds if colour.is_async else math.inf))
+
     def _join(self, target: object) -> Steps | None:
         """Give the saga that an asynchronous step belongs to; refuse before it runs what could not be undone."""
         joined = steps.joined()
@@ -153,7 +167,7 @@ class Compensation(Strategy):
             return None
         with self._lock:
             self._compensations += 1
-        return perform.Job(self.name, tasks, self.config.saga_timeout, self.config.raise_original)  # type: ignore[arg-type]
+        return perform.Job(self.name, tasks, self._seconds, self.config.raise_original)
 
     def _tasks(
         self, target: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any], **facts: object
@@ -166,7 +180,7 @@ class Compensation(Strategy):
         if config.use_sagas:
             listed.reverse()
         state = memory.saved(target, args, kwargs, **facts) if config.save_state else {"error": facts["error"]}
-        undos = [Undo(action, state, config.compensation_attempts, config.compensation_delay) for action in listed]  # type: ignore[arg-type]
+        undos = [Undo(action, state, config.compensation_attempts, self._delay) for action in listed]
         return noticed(undos, config.on_compensation_start, config.on_compensation_complete)
 
     def _plan(
