@@ -152,7 +152,7 @@ class Model:
         if self.state is HALF_OPEN:
             lost = [*self.lost, *(probe.until for probe in self.probes if probe.until <= now)]
             until = min(lost) + self.config.timeout if lost else now  # type: ignore[operator]
-        wait: Any = min(until - now, self.config.timeout)  # type: ignore[type-var]
+        wait: Any = min(until - now, self.config.timeout)
         return (OPEN, wait) if wait > 0 else (HALF_OPEN, 0.0)
 
 

@@ -18,7 +18,7 @@ from recoup.testing import VirtualClock
 from tests.conftest import Both
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 
 def breaking(**fields: Any) -> CircuitBreaker:
@@ -202,7 +202,7 @@ def test_leaving_in_another_context_says_what_to_do() -> None:
     """A fixture or generator may be ended elsewhere: silence would lose the outcome (C1)."""
     breaker = breaking()
 
-    def fixture() -> Iterator[None]:
+    def fixture() -> Generator[None]:
         with breaker:
             yield
 
@@ -216,7 +216,7 @@ def test_leaving_in_another_context_does_not_hide_the_error() -> None:
     """The user's own error comes out itself (G3)."""
     breaker = breaking()
 
-    def fixture() -> Iterator[None]:
+    def fixture() -> Generator[None]:
         with breaker:
             yield
 
@@ -244,7 +244,7 @@ def test_a_guard_may_be_left_in_another_context() -> None:
     """That is what it is for (C1)."""
     breaker = breaking()
 
-    def fixture() -> Iterator[None]:
+    def fixture() -> Generator[None]:
         with breaker.guard():
             yield
 

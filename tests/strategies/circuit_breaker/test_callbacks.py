@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import threading
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ def fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def recording(seen: list[str]) -> dict[str, Callable[[], None]]:
     """Make callbacks that write their names down."""
-    return {name: lambda name=name: seen.append(name) for name in NAMES}
+    return {name: functools.partial(seen.append, name) for name in NAMES}
 
 
 def test_each_transition_is_told_once_and_in_order(both: Both, clock: VirtualClock) -> None:
@@ -188,7 +189,13 @@ async def test_async_callbacks_are_awaited_in_order(clock: VirtualClock) -> None
 
     answers: list[Any] = [OSError("down"), "up"]
 
-    @circuit_breaker(failure_threshold=1, success_threshold=1, **{name: slow(name) for name in NAMES})  # type: ignore[arg-type]
+    @circuit_breaker(
+        failure_threshold=1,
+        success_threshold=1,
+        on_open=slow("on_open"),
+        on_half_open=slow("on_half_open"),
+        on_close=slow("on_close"),
+    )
     async def fetch() -> Any:
         answer = answers.pop(0)
         if isinstance(answer, Exception):
@@ -218,7 +225,7 @@ async def test_a_task_cancelled_in_a_callback_leaves_telling_to_the_next_call(cl
     async def down() -> None:
         raise OSError("down")
 
-    task = asyncio.create_task(breaker.call(down))
+    task = asyncio.create_task(breaker(down)())
     await asyncio.sleep(1)
     breaker.reset()
     await breaker.call(asyncio.sleep, 0)

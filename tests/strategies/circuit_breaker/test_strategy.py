@@ -118,6 +118,92 @@ def test_results_can_count_as_failures(both: Both, clock: VirtualClock) -> None:
     assert made.state == "closed"
 
 
+def test_a_result_can_be_judged_by_the_time_it_took(both: Both, clock: VirtualClock) -> None:
+    """A second parameter of the predicate is the seconds of the call (C8)."""
+    seen: list[Any] = []
+
+    def too_slow(result: str, seconds: float) -> bool:
+        seen.append((result, seconds))
+        return seconds > 2
+
+    breaker = CircuitBreaker(
+        CircuitBreakerConfig(failure_threshold=2, window_size=3, success_threshold=1, failure_on_result=too_slow)
+    )
+
+    @breaker
+    def work(seconds: float, error: Exception | None = None) -> str:
+        clock.advance(seconds)
+        if error is not None:
+            raise error
+        return "done"
+
+    @breaker
+    async def work_async(seconds: float, error: Exception | None = None) -> str:
+        clock.advance(seconds)
+        if error is not None:
+            raise error
+        return "done"
+
+    fn = work_async if both.is_async else work
+    for seconds in (3, 1, 1, 3, 2):
+        assert both.call(fn, seconds) == "done"
+    with pytest.raises(OSError, match="down"):
+        both.call(fn, 0, OSError("down"))
+    assert seen == [("done", 3.0), ("done", 1.0), ("done", 1.0), ("done", 3.0), ("done", 2.0)]
+    with pytest.raises(CircuitBreakerError):
+        both.call(fn, 0)
+    clock.advance(60)
+    with breaker.disable():
+        both.call(fn, 100)
+    both.call(fn, 3)
+    assert repr(breaker).endswith("open>")
+    clock.advance(60)
+    with pytest.raises(GeneratorExit):
+        both.call(fn, 0, GeneratorExit())
+    both.call(fn, 1)
+    assert breaker.state is CircuitBreakerState.CLOSED
+    assert breaker.metrics == {"opened": 2, "refused": 1, "late": 0}
+
+
+def test_the_time_a_call_took_is_never_negative(clock: VirtualClock) -> None:
+    """Not even if the clock goes backwards (C8, G12)."""
+    seen: list[float] = []
+
+    def judge(result: object, seconds: float) -> bool:
+        seen.append(seconds)
+        return False
+
+    breaker = CircuitBreaker(CircuitBreakerConfig(failure_on_result=judge))
+    breaker.call_sync(lambda: clock.rewind(5))
+    assert seen == [0.0]
+
+
+seen_by_predicates: list[tuple[Any, ...]] = []
+
+
+def noted(*given: Any) -> bool:
+    """Write down what a predicate was given."""
+    seen_by_predicates.append(given)
+    return False
+
+
+@pytest.mark.parametrize(
+    ("predicate", "arguments"),
+    [
+        (noted, 1),
+        (lambda first, second=None: noted(first), 1),
+        (lambda first, /, second: noted(first, second), 2),
+        (functools.partial(lambda first, second, third: noted(first, third, second), 0), 3),
+    ],
+)
+def test_how_many_arguments_a_result_predicate_gets(predicate: Any, arguments: int) -> None:
+    """As many as it requires by position, the result at least (C8)."""
+    seen_by_predicates.clear()
+    CircuitBreaker(CircuitBreakerConfig(failure_on_result=predicate)).call_sync(lambda: "ok")
+    assert [len(given) for given in seen_by_predicates] == [arguments]
+    assert CircuitBreaker(CircuitBreakerConfig(failure_on_result=bool)).call_sync(lambda: "ok") == "ok"
+
+
 @pytest.mark.parametrize("form", ["call", "execute"])
 def test_executing_shares_the_circuit(both: Both, clock: VirtualClock, form: str) -> None:
     """`call` and `call_sync` are `execute` and `execute_sync`, and pass arguments on (contract)."""
@@ -138,7 +224,8 @@ async def test_call_awaits_what_a_plain_function_returns() -> None:
     """The specification's `await breaker.call(func)` takes both colours (contract)."""
     breaker = CircuitBreaker()
     assert await breaker.call(lambda: "plain") == "plain"
-    assert await breaker.call(lambda: asyncio.sleep(0, "awaited")) == "awaited"
+    waiting: Any = lambda: asyncio.sleep(0, "awaited")  # noqa: E731 - a plain function that returns an awaitable
+    assert await breaker.call(waiting) == "awaited"
 
 
 def test_one_object_shares_its_state_between_functions(both: Both, clock: VirtualClock) -> None:
@@ -178,7 +265,7 @@ def test_a_wrong_argument_is_an_error_at_decoration() -> None:
     with pytest.raises(TypeError, match="config must be a CircuitBreakerConfig"):
         CircuitBreaker("5")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="did you mean 'failure_threshold'"):
-        circuit_breaker(failure_treshold=3)  # type: ignore[call-arg]
+        circuit_breaker(failure_treshold=3)  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="got both on and failure_on"):
         circuit_breaker(on=OSError, failure_on=OSError)
     with pytest.raises(TypeError, match="name must be a non-empty string"):
@@ -359,7 +446,7 @@ async def test_results_of_an_earlier_era_are_dropped_in_tasks(clock: VirtualCloc
     await asyncio.sleep(70)
     probe = asyncio.create_task(work(50))
     await asyncio.gather(*late, return_exceptions=True)
-    assert breaker.state is CircuitBreakerState.HALF_OPEN
+    assert repr(breaker).endswith("half_open>")
     assert breaker.metrics["late"] == 2
     await probe
     assert breaker.state is CircuitBreakerState.CLOSED
@@ -368,7 +455,7 @@ async def test_results_of_an_earlier_era_are_dropped_in_tasks(clock: VirtualCloc
 def test_the_lock_is_not_held_while_the_function_runs(both: Both) -> None:
     """A call may ask its own breaker, and others run beside it; a lock over the call would serialise all (G7)."""
     breaker = CircuitBreaker(CircuitBreakerConfig(failure_threshold=1))
-    seen = []
+    seen: list[Any] = []
 
     def nosy() -> None:
         seen.append(breaker.state)

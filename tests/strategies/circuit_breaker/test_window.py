@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 import threading
 from typing import Any
@@ -95,6 +96,14 @@ def test_each_number_is_given_once(locked: bool) -> None:
     finally:
         sys.setswitchinterval(interval)
     assert sorted(each for mine in taken for each in mine) == list(range(1, 8001))
+
+
+def test_numbers_take_a_lock_only_where_counting_is_not_atomic() -> None:
+    """A healthy call pays for none under the GIL (C10)."""
+    gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+    assert not inspect.isfunction(numbers(locked=False))
+    assert inspect.isfunction(numbers(locked=True))
+    assert inspect.isfunction(numbers()) is not gil
 
 
 def test_looking_at_a_tally_does_not_change_it() -> None:

@@ -31,7 +31,7 @@ class Guard:
 
     def __init__(self, breaker: CircuitBreaker) -> None:
         self.breaker = breaker
-        self._calls = breaker._calls  # noqa: SLF001 - one room
+        self._calls = breaker._calls
         self._permit: Permit | None = None
 
     def __enter__(self) -> Self:
@@ -108,6 +108,6 @@ def _refuse(breaker: CircuitBreaker, *, asynchronous: bool) -> None:
         raise TypeError(
             "failure_on_result cannot work round a block, which has no result: raise inside the block instead"
         )
-    callbacks = breaker._async_callbacks  # noqa: SLF001 - one room
+    callbacks = breaker._async_callbacks
     if callbacks and not asynchronous:
         raise TypeError(f"{callbacks[0]} is an async function: use `async with`")

@@ -5,11 +5,12 @@ Here the circuit meets the clock, the user's conditions, the callbacks and the l
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 from recoup._core import clock, conditions, emit, mode, timing
 from recoup.errors import CircuitBreakerError
-from recoup.strategies.circuit_breaker.phases import UNCOUNTED, CircuitBreakerState
+from recoup.strategies.circuit_breaker.phases import UNCOUNTED, CircuitBreakerState, Timed, Uncounted
 from recoup.strategies.circuit_breaker.state import Circuit
 from recoup.strategies.circuit_breaker.window import Tally
 
@@ -39,17 +40,18 @@ class Calls:
         refused: How many calls were refused.
     """
 
-    __slots__ = ("_bad", "_callbacks", "_counts", "_owner", "circuit", "refused")
+    __slots__ = ("_bad", "_callbacks", "_counts", "_owner", "_timed", "circuit", "refused")
 
     def __init__(self, owner: Strategy, config: CircuitBreakerConfig) -> None:
         self._owner = owner
-        self.circuit = Circuit(config)
+        self._bad = config.failure_on_result
+        self._timed = _wants_seconds(self._bad)
+        self.circuit = Circuit(config, timed=self._timed)
         self.refused = Tally()
         counts = conditions.compiled("failure_on", Exception if config.failure_on is None else config.failure_on)
         if config.ignore_on is not None:
             counts &= ~conditions.compiled("ignore_on", config.ignore_on)
         self._counts = conditions.some("failure_on", counts)
-        self._bad = config.failure_on_result
         self._callbacks = {
             CircuitBreakerState.OPEN: config.on_open,
             CircuitBreakerState.CLOSED: config.on_close,
@@ -72,7 +74,7 @@ class Calls:
         permit = circuit.enter(now)
         if permit is None:
             raise self._refusal(now, circuit.view(now)[1])
-        return permit
+        return Timed(permit, now) if self._timed and not isinstance(permit, Uncounted) else permit
 
     def failed(
         self, permit: Permit, error: BaseException, outer: tuple[Strategy, ...], *, theirs: bool = False
@@ -86,6 +88,8 @@ class Calls:
             outer: The layers outside this one in the same stack.
             theirs: The consumer of a stream threw it in.
         """
+        if isinstance(permit, Timed):
+            permit = permit.permit
         if isinstance(error, Exception):
             counts = not theirs and self._judged(permit, self._counts, error)
         else:
@@ -97,7 +101,11 @@ class Calls:
 
     def returned(self, permit: Permit, result: object) -> bool:
         """Record a success that `tick` could not count; tell whether there is news."""
-        if self._bad is not None and self._judged(permit, self._turned_down, result):
+        judged: tuple[Any, ...] = (result,)
+        if isinstance(permit, Timed):
+            judged = result, max(0.0, clock.monotonic() - permit.began)
+            permit = permit.permit
+        if self._bad is not None and self._judged(permit, self._turned_down, *judged):
             return self._recorded(self.circuit.failed(permit, clock.monotonic(), None))
         return self._recorded(self.circuit.succeeded(permit, clock.monotonic()))
 
@@ -135,19 +143,19 @@ class Calls:
             finally:
                 news.told()
 
-    def _judged(self, permit: Permit, judge: Callable[[Any], bool], subject: object) -> bool:
+    def _judged(self, permit: Permit, judge: Callable[..., bool], *subject: object) -> bool:
         """Ask the user's condition, giving the permit back if that raises; with recovery off nothing is a failure."""
         if mode.active and mode.off():
             return False
         try:
-            return judge(subject)
+            return judge(*subject)
         except BaseException:
             permit.give_back(clock.monotonic())
             raise
 
-    def _turned_down(self, result: object) -> bool:
+    def _turned_down(self, *judged: object) -> bool:
         assert self._bad is not None  # noqa: S101 - asked only then
-        return bool(conditions.plainly("failure_on_result", self._bad(result)))
+        return bool(conditions.plainly("failure_on_result", self._bad(*judged)))
 
     def _recorded(self, counted: bool) -> bool:  # noqa: FBT001 - private, and the only argument
         if not counted and emit.listeners:
@@ -191,3 +199,15 @@ class Calls:
             emit.tell(events.CircuitClosed(self._owner.name))
         else:
             emit.tell(events.CircuitHalfOpened(self._owner.name))
+
+
+def _wants_seconds(predicate: Callable[..., bool] | None) -> bool:
+    """Tell whether a predicate of results also takes how long the call took: it needs a second positional argument."""
+    if predicate is None:
+        return False
+    try:
+        parameters = inspect.signature(predicate).parameters.values()
+    except (TypeError, ValueError):  # a builtin that does not tell
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(each.kind in positional and each.default is each.empty for each in parameters) > 1

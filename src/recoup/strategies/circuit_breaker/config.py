@@ -10,7 +10,7 @@ from recoup._core import checks, conditions
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from recoup.typing import Callback, ConditionSpec, Predicate, Seconds
+    from recoup.typing import Callback, ConditionSpec, Seconds
 
 __all__ = ["CircuitBreakerConfig"]
 
@@ -34,7 +34,8 @@ class CircuitBreakerConfig:
             `Exception` but our own refusals. In an exception group one such error is enough.
         ignore_on: Errors that are neutral, whatever `failure_on` says. Default `None`: none.
         failure_on_result: Predicate of the result; true counts the call as a failure, and the caller gets the result
-            all the same. An error in it propagates. Default `None`: every result is a success.
+            all the same. With a second required parameter it also gets the seconds that the call took; then every call
+            takes the lock. An error in it propagates. Default `None`: every result is a success.
         half_open_max: At most this many probes at once; at least 1. Default `None`: `success_threshold`. No more than
             the larger of the two are let through in one half-open state, neutral ones apart.
         half_open_timeout: Seconds after which a probe that has not returned is given up and the circuit opens again;
@@ -64,7 +65,7 @@ class CircuitBreakerConfig:
     window_duration: Seconds = 60.0
     failure_on: ConditionSpec | None = None
     ignore_on: ConditionSpec | None = None
-    failure_on_result: Predicate | None = None
+    failure_on_result: Callable[..., bool] | None = None
     half_open_max: int | None = None
     half_open_timeout: Seconds | None = None
     on_open: Callback | None = None
@@ -119,7 +120,7 @@ if TYPE_CHECKING:
         window_duration: Seconds
         failure_on: ConditionSpec | None
         ignore_on: ConditionSpec | None
-        failure_on_result: Predicate | None
+        failure_on_result: Callable[..., bool] | None
         half_open_max: int | None
         half_open_timeout: Seconds | None
         on_open: Callback | None

@@ -31,9 +31,9 @@ class Hold:
         self._breakers = breakers
         self._state = state
         for breaker in breakers:
-            breaker._hold(self, state)  # noqa: SLF001 - one room
+            breaker._hold(self, state)
         for breaker in breakers:
-            breaker._tell_by_hand()  # noqa: SLF001
+            breaker._tell_by_hand()
 
     def release(self) -> None:
         """Let every breaker go back to the state it was in; a second call does nothing.
@@ -42,9 +42,9 @@ class Hold:
         probes out. The time of an open one has gone on.
         """
         for breaker in self._breakers:
-            breaker._release(self)  # noqa: SLF001
+            breaker._release(self)
         for breaker in self._breakers:
-            breaker._tell_by_hand()  # noqa: SLF001
+            breaker._tell_by_hand()
 
     def __enter__(self) -> Self:
         return self

@@ -18,7 +18,19 @@ if TYPE_CHECKING:
 
     from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 
-__all__ = ["GRAIN", "UNCOUNTED", "Cause", "CircuitBreakerState", "Closed", "HalfOpen", "Held", "Lease", "Open", "ask"]
+__all__ = [
+    "GRAIN",
+    "UNCOUNTED",
+    "Cause",
+    "CircuitBreakerState",
+    "Closed",
+    "HalfOpen",
+    "Held",
+    "Lease",
+    "Open",
+    "Timed",
+    "ask",
+]
 
 GRAIN = 1e-6
 """A timer is due this many seconds early.
@@ -189,6 +201,27 @@ class Lease:
         self.give_back(-math.inf)
 
 
+class Timed:
+    """A permit, and when the call began: for a `failure_on_result` that wants to know how long it took.
+
+    Attributes:
+        permit: What was granted.
+        began: Seconds on a monotonic clock.
+    """
+
+    __slots__ = ("began", "permit")
+
+    def __init__(self, permit: Closed | Lease, began: float) -> None:
+        self.permit = permit
+        self.began = began
+
+    tick = staticmethod(ask)
+
+    def give_back(self, now: float) -> None:
+        """Give the permit back neutrally."""
+        self.permit.give_back(now)
+
+
 class Uncounted:
     """The permit of a call that the circuit takes no notice of."""
 
@@ -206,4 +239,4 @@ UNCOUNTED = Uncounted()
 
 if TYPE_CHECKING:
     Phase: TypeAlias = Closed | Open | HalfOpen | Held
-    Permit: TypeAlias = Closed | Lease | Uncounted
+    Permit: TypeAlias = Closed | Lease | Uncounted | Timed

@@ -81,7 +81,7 @@ def guarding_async(
     return guarding
 
 
-def guarding_stream(  # noqa: C901 - the steps of a generator stand in one place
+def guarding_stream(
     fn: Callable[..., Generator[Any, Any, Any]],
     circuit: Circuit,
     calls: Calls,
@@ -116,7 +116,7 @@ def guarding_stream(  # noqa: C901 - the steps of a generator stand in one place
     return guarding
 
 
-def guarding_stream_async(  # noqa: C901 - the steps of a generator stand in one place
+def guarding_stream_async(
     fn: Callable[..., AsyncGenerator[Any, Any]],
     circuit: Circuit,
     calls: Calls,

@@ -45,7 +45,7 @@ from recoup.strategies.circuit_breaker.phases import (
 
 if TYPE_CHECKING:
     from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
-    from recoup.strategies.circuit_breaker.phases import Permit, Phase
+    from recoup.strategies.circuit_breaker.phases import Permit, Phase, Uncounted
 
 __all__ = ["Circuit"]
 
@@ -63,6 +63,10 @@ _MEANING = {
 class Circuit:
     """The state that all calls through one circuit breaker share.
 
+    Args:
+        config: The rules.
+        timed: Whether every call has to ask, so that somebody knows when it began.
+
     Attributes:
         era: The permit of a closed circuit, for calls that need not ask; else None.
         phase: The current state.
@@ -72,7 +76,7 @@ class Circuit:
         late: How many results came too late to count.
     """
 
-    def __init__(self, config: CircuitBreakerConfig) -> None:
+    def __init__(self, config: CircuitBreakerConfig, *, timed: bool = False) -> None:
         self._config = config
         self._open_time = cast("float", config.timeout)  # the config made seconds of both
         self._lease_time = cast("float", config.half_open_timeout or config.timeout)
@@ -87,7 +91,8 @@ class Circuit:
         self.opened = 0
         self.late = 0
         self.phase: Phase = Closed(config)
-        self.era: Closed | None = self.phase
+        self._timed = timed
+        self.era: Closed | None = None if timed else self.phase
         _circuits.add(self)
 
     # Calls
@@ -109,12 +114,12 @@ class Circuit:
         with self._lock:
             self._advance_locked(now)
 
-    def enter(self, now: float) -> Permit | None:
+    def enter(self, now: float) -> Closed | Lease | Uncounted | None:
         """Give a permit, or None for a refusal. Call `advance` first, and tell the news before a lease is held."""
         with self._lock:
             phase = self.phase
             if isinstance(phase, Closed):
-                if not self.news:
+                if not self.news and not self._timed:
                     self.era = phase
                 return phase
             if isinstance(phase, HalfOpen):
