@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from recoup import retry
 
-ANSWERS = iter([ConnectionError("connection reset"), "<html>cut o", "<html>whole</html>"])
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ANSWERS: Iterator[str | Exception] = iter([ConnectionError("connection reset"), "<html>cut o", "<html>whole</html>"])
 LOG: list[str] = []
 
 
@@ -16,6 +21,7 @@ LOG: list[str] = []
     on_retry=lambda n, error: LOG.append(f"retry {n} after {type(error).__name__}"),
 )
 def download(url: str) -> str:
+    print("GET", url)
     answer = next(ANSWERS)
     if isinstance(answer, Exception):
         raise answer

@@ -33,6 +33,7 @@ class Catalogue:
         self.requests = 0
 
     async def items(self) -> dict[str, object]:
+        """List what is for sale."""
         self.requests += 1
         await asyncio.sleep(0)
         if self.down:

@@ -1,6 +1,7 @@
 """recoup in the yardstick: its public decorators with their defaults.
 
-The yardstick calls `make_*` for each pattern and measures what comes back. Delays are zero and open times long, as for all others.
+The yardstick calls `make_*` for each pattern and measures what comes back. Delays are zero and open times long, as for
+all others.
 """
 
 from __future__ import annotations
@@ -24,37 +25,37 @@ class A(Adapter):
     FULL = (recoup.BulkheadFullError,)
     TIMEOUT = (recoup.DeadlineExceeded,)
 
-    def make_retry(self, fn: Callable[..., Any], mode: str, attempts: int = 3) -> Any:  # noqa: ARG002, D102
+    def make_retry(self, fn: Callable[..., Any], mode: str, attempts: int = 3) -> Any:
         return recoup.retry(max_attempts=attempts, initial_delay=0)(fn)
 
-    def make_breaker(self, fn: Callable[..., Any], mode: str, threshold: int = 5, reset: float = 3600.0) -> Any:  # noqa: ARG002, D102
+    def make_breaker(self, fn: Callable[..., Any], mode: str, threshold: int = 5, reset: float = 3600.0) -> Any:
         return recoup.circuit_breaker(failure_threshold=threshold, timeout=reset)(fn)
 
-    def make_window_breaker(  # noqa: D102
+    def make_window_breaker(
         self,
         fn: Callable[..., Any],
-        mode: str,  # noqa: ARG002
+        mode: str,
         size: int = 100,
         threshold: int = 5,
         reset: float = 3600.0,
     ) -> Any:
         return recoup.circuit_breaker(failure_threshold=threshold, window_size=size, timeout=reset)(fn)
 
-    def make_timeout(self, fn: Callable[..., Any], mode: str, seconds: float = 30.0) -> Any:  # noqa: D102
+    def make_timeout(self, fn: Callable[..., Any], mode: str, seconds: float = 30.0) -> Any:
         return recoup.deadline(seconds)(fn) if mode == "async" else recoup.deadline(seconds, mode="thread")(fn)
 
-    def make_bulkhead(self, fn: Callable[..., Any], mode: str, limit: int = 10, wait: bool = False) -> Any:  # noqa: ARG002, D102, FBT001, FBT002
+    def make_bulkhead(self, fn: Callable[..., Any], mode: str, limit: int = 10, wait: bool = False) -> Any:  # noqa: FBT001, FBT002
         if wait:
             return recoup.bulkhead(max_concurrent=limit, max_queue_size=100_000, queue_timeout=3600.0)(fn)
         return recoup.bulkhead(max_concurrent=limit, max_queue_size=0)(fn)
 
-    def make_fallback(self, fn: Callable[..., Any], mode: str, value: Any = 42) -> Any:  # noqa: ARG002, D102
+    def make_fallback(self, fn: Callable[..., Any], mode: str, value: Any = 42) -> Any:
         return recoup.fallback(fallback_value=value)(fn)
 
-    def make_cache(self, fn: Callable[..., Any], mode: str) -> Any:  # noqa: ARG002, D102
+    def make_cache(self, fn: Callable[..., Any], mode: str) -> Any:
         return recoup.cached(3600.0)(fn)
 
-    def make_stack(self, fn: Callable[..., Any], mode: str, timeout: bool = True) -> Any:  # noqa: D102, FBT001, FBT002
+    def make_stack(self, fn: Callable[..., Any], mode: str, timeout: bool = True) -> Any:  # noqa: FBT001, FBT002
         if timeout and mode == "sync":
             raise Unsupported
         if timeout:

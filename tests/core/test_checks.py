@@ -138,6 +138,7 @@ def test_async_callbacks_are_recognised() -> None:
     class Object:
         async def __call__(self) -> None: ...
 
+    callback: Any
     for callback in (function, functools.partial(function), functools.partial(functools.partial(function)), Object()):
         assert checks.awaitable_callback(callback)
     for callback in (None, print, functools.partial(print), lambda: None):

@@ -11,7 +11,7 @@ import pytest
 from recoup._core.colour import Colour, colour_of
 
 
-def plain() -> None: ...
+def plain(*_: Any) -> None: ...
 
 
 async def coroutine() -> None: ...
@@ -59,10 +59,11 @@ KINDS = {Colour.SYNC: plain, Colour.ASYNC: coroutine, Colour.STREAM: stream, Col
 @pytest.mark.parametrize("colour", Colour)
 def test_functions_and_what_is_made_of_them(colour: Colour) -> None:
     """A function, its partials, its descriptors and its bound forms have one colour."""
-    function = KINDS[colour]
+    function: Any = KINDS[colour]
     method = getattr(Methods(), function.__name__)
     unbound = getattr(Methods, function.__name__)
     partial = functools.partial(function)
+    target: Any
     for target in (function, partial, functools.partial(partial), classmethod(function), staticmethod(function)):
         assert colour_of(target) is colour
     for target in (method, unbound, functools.partial(method), functools.partialmethod(unbound)):
@@ -96,7 +97,7 @@ def test_descriptors_of_the_standard_library_are_seen_through() -> None:
     assert colour_of(Methods.__dict__["of_class"]) is Colour.ASYNC
 
 
-REFUSED = [
+REFUSED: list[tuple[Any, str]] = [
     (property(plain), "a property cannot be decorated: put the recoup decorator below @property"),
     (functools.cached_property(plain), "a cached_property cannot be decorated"),
     (Methods, "class 'Methods' cannot be decorated"),

@@ -37,7 +37,13 @@ async def fetch() -> str:
 def test_every_layer_says_what_it_does() -> None:
     """In order, each with at least one sentence."""
     explanation = explain(fetch)
-    assert [layer.kind for layer in explanation.layers] == ["fallback", "retry", "circuit_breaker", "deadline", "bulkhead"]
+    assert [layer.kind for layer in explanation.layers] == [
+        "fallback",
+        "retry",
+        "circuit_breaker",
+        "deadline",
+        "bulkhead",
+    ]
     assert all(explanation.says)
     assert "retries OSError, never ConnectionRefusedError" in " ".join(explanation.says[1])
     text = str(explanation)
@@ -149,4 +155,6 @@ def test_a_long_series_of_waits_is_summed_without_counting_to_a_million() -> Non
     """Every delay past the growth is the cap."""
     assert retry(max_attempts=1_000_001, backoff_strategy="fixed")._plan.backoff.longest(1_000_000) == 1_000_000
     assert retry(backoff_strategy="linear")._plan.backoff.longest(2_000) <= 2_000 * 60
-    assert explain(retry(backoff_strategy=[1, 2], max_attempts=9)).says[0][0].endswith("(delays of your own) in between")
+    assert (
+        explain(retry(backoff_strategy=[1, 2], max_attempts=9)).says[0][0].endswith("(delays of your own) in between")
+    )

@@ -28,11 +28,14 @@ limit = deadline(5, mode="cooperative")
 WRONG: list[tuple[list[Any], str]] = [
     ([again, answer], "fallback stands inside retry: it answers every failure.*put @fallback above @retry"),
     ([again, circuit_breaker(), answer], "fallback stands inside retry"),
-    ([circuit_breaker(), again], "circuit_breaker stands outside retry: a whole series.*put @circuit_breaker below @retry"),
+    (
+        [circuit_breaker(), again],
+        "circuit_breaker stands outside retry: a whole series.*put @circuit_breaker below @retry",
+    ),
     ([limit, again], "a deadline of 5 s stands outside retry and nothing limits one attempt"),
     (
         [circuit_breaker(window_duration=8), limit],
-        r"the window of circuit_breaker \(8 s\) is shorter than twice the limit of one call \(5 s\).*window_duration of 10 s",
+        r"the window of circuit_breaker \(8 s\) is shorter than twice the limit of one call \(5 s\).*_duration of 10 s",
     ),
     (
         [retry(attempt_timeout=20), circuit_breaker(window_duration=30)],

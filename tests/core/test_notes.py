@@ -27,7 +27,7 @@ def test_an_exception_that_refuses_notes_is_left_alone() -> None:
         def __setattr__(self, name: str, value: Any) -> None:
             raise AttributeError(name)
 
-        __notes__ = "not a list"
+        __notes__ = "not a list"  # type: ignore[assignment]  # as somebody might
 
     note(Stubborn(), "x")
     note(Frozen(), "x")

@@ -25,12 +25,12 @@ def stream() -> Any:
 def test_five_ways_to_write_it(given: Any) -> None:
     """Bare, with keywords, with a config, with a shared object, and the object itself."""
 
-    @given
     def function() -> str:
         return "ok"
 
-    assert function() == "ok"
-    assert layers_of(function)[0].kind == "retry"
+    decorated = given(function)
+    assert decorated() == "ok"
+    assert layers_of(decorated)[0].kind == "retry"
 
 
 def test_a_shared_object_is_shared() -> None:
@@ -118,21 +118,21 @@ def test_execute_takes_functions_of_either_colour() -> None:
 def test_execute_sync_refuses_what_it_cannot_await() -> None:
     """A coroutine function before it runs, a coroutine after; neither is left un-awaited."""
     with pytest.raises(TypeError, match="'coroutine' is asynchronous: it cannot run in a synchronous call"):
-        RetryExecutor().execute_sync(coroutine)
+        RetryExecutor().execute_sync(coroutine)  # type: ignore[unused-coroutine]
     with pytest.raises(TypeError, match="returned a coroutine, which a synchronous call cannot await"):
-        RetryExecutor().execute_sync(lambda: coroutine())
+        RetryExecutor().execute_sync(lambda *_: coroutine())  # type: ignore[unused-coroutine]
 
 
 def test_generators_cannot_be_executed(both: Both) -> None:
     """They give their answer piece by piece."""
-    with pytest.raises(TypeError, match="'stream' is a generator function.*decorate it instead"):
+    with pytest.raises(TypeError, match=r"'stream' is a generator function.*decorate it instead"):
         both.execute(RetryExecutor(), stream)
 
 
 def test_what_is_no_callable_cannot_be_executed(both: Both) -> None:
     """The message says what was given."""
     with pytest.raises(TypeError, match="'int' is not callable"):
-        both.execute(RetryExecutor(), 5)
+        both.execute(RetryExecutor(), 5)  # type: ignore[arg-type]
 
 
 def test_a_bridge_runs_the_inner_layers_synchronously() -> None:
@@ -164,7 +164,8 @@ def test_a_bridge_runs_the_inner_layers_synchronously() -> None:
             return Pump(crossing) if self._bridges else None
 
     layers = (Layer("outer"), Layer("bridge", bridges=True), Layer("inner"))
-    assert asyncio.run(chain.composed_async(layers, lambda x: x)(5)) == ("crossed", 5)
+    composed: Any = chain.composed_async(layers, lambda x: x)
+    assert asyncio.run(composed(5)) == ("crossed", 5)
     assert colours == [("inner", Colour.SYNC, 2), ("outer", Colour.ASYNC, 0)]
 
 

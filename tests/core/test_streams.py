@@ -57,7 +57,7 @@ def test_send_throw_and_return_get_through() -> None:
     with pytest.raises(StopIteration) as stopped:
         stream.send("end")
     assert stopped.value.value == ("returned", "end")
-    assert LOG == [("caught", error), "closed"]
+    assert [("caught", error), "closed"] == LOG
 
 
 def test_the_same_for_async_generators() -> None:
@@ -71,7 +71,7 @@ def test_the_same_for_async_generators() -> None:
         assert await stream.athrow(error) == "after"
         with pytest.raises(StopAsyncIteration):
             await stream.asend("end")
-        assert LOG == [("caught", error), "closed"]
+        assert [("caught", error), "closed"] == LOG
 
     asyncio.run(main())
 

@@ -25,7 +25,8 @@ def _compiled(number: int, mended: tuple[str, str] | None) -> CodeType:
         assert mended[0] in source, "the bug to mend is gone from the document"
         source = source.replace(*mended)
     tree = compile(source, f"block {number}", "exec", flags=ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    return compile(tree, f"block {number}", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    code: CodeType = compile(tree, f"block {number}", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    return code
 
 
 async def run_async(number: int, mended: tuple[str, str] | None = None, **names: Any) -> dict[str, Any]:

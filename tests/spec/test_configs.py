@@ -116,7 +116,7 @@ def test_block_5_fallback_config() -> None:
 def test_block_6_compensation_config() -> None:
     """CompensationConfig takes every parameter of the document; the list of actions stays the user's own."""
     done: list[Any] = []
-    names = {
+    names: dict[str, Any] = {
         name: (lambda state, name=name: done.append((name, state)))
         for name in ("rollback_database", "cancel_payment", "notify_failure")
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Any
+from typing import Any, Self
 
 import aiohttp
 import pytest
@@ -25,7 +25,7 @@ class Api:
         self.failing = False
         self.slow = False
 
-    async def __aenter__(self) -> Api:
+    async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_get("/{path:.*}", self._answer)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -113,14 +113,12 @@ class Book:
 @pytest.mark.parametrize("failing", [None, "inventory_service", "payment_service", "shipping_service"])
 async def test_block_23_order_saga(failing: str | None) -> None:
     """Example 2: a failing step leaves nothing reserved, charged or shipped; success leaves all three."""
-    services = {name: Book() for name in ("inventory_service", "payment_service", "shipping_service")}
+    services: dict[str, Any] = {name: Book() for name in ("inventory_service", "payment_service", "shipping_service")}
     if failing is not None:
         services[failing].error = OSError(f"{failing} is down")
     left = await run_async(23, **services)
     order = {"items": ["book"], "customer_id": "c1", "amount": 12, "address": "here"}
-    answer = await asyncio.wait_for(
-        instantly(left["process_order_with_compensation"], order), timeout=30
-    )
+    answer = await asyncio.wait_for(instantly(left["process_order_with_compensation"], order), timeout=30)
     held = {name: len(book.held) for name, book in services.items()}
     if failing is None:
         assert answer == {"status": "success", "reservation_id": "1", "payment_id": "1", "shipment_id": "1"}
@@ -195,7 +193,7 @@ async def test_block_26_monitor_and_alert(clock: VirtualClock, caplog: pytest.Lo
 
     errors: list[Exception] = []
     investigated: list[int] = []
-    names = {
+    names: dict[str, Any] = {
         "config": ErrorRecoveryConfig(alert_threshold=2),
         "log_error": errors.append,
         "send_alert": investigated.append,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +12,9 @@ from recoup import BulkheadTimeoutError, CircuitBreaker, CircuitBreakerConfig, E
 from recoup.testing import VirtualClock
 from tests.spec.document import run, run_async
 from tests.spec.test_configs import ServiceUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.asyncio
 
@@ -144,11 +147,12 @@ async def test_block_12_compensation_pattern(shape: str) -> None:
     async def by_name(payment_id: str, reserved_items: list[str]) -> None:
         raise OSError("no stock")
 
+    if shape == "state argument":
+        execution = workflow.execute(by_state, args=({"payment_id": "p1", "reserved_items": ["i1"]},))
+    else:
+        execution = workflow.execute(by_name, args=("p1",), kwargs={"reserved_items": ["i1"]})
     with pytest.raises(OSError, match="no stock"):
-        if shape == "state argument":
-            await workflow.execute(by_state, args=({"payment_id": "p1", "reserved_items": ["i1"]},))
-        else:
-            await workflow.execute(by_name, args=("p1",), kwargs={"reserved_items": ["i1"]})
+        await execution
     assert done == [("payment", "p1"), ("items", ["i1"])]
     assert workflow.get_metrics()["compensations"] == 1
 
@@ -167,9 +171,7 @@ async def test_block_13_bulkhead_isolation(capsys: pytest.CaptureFixture[str], c
 
     bulkhead = Bulkhead(BulkheadConfig(max_concurrent=1, max_queue_size=0))
     async with bulkhead:
-        await run_async(
-            13, mended=("Bulkhead(bulkhead_config)", "taken"), taken=bulkhead, process_data=process_data
-        )
+        await run_async(13, mended=("Bulkhead(bulkhead_config)", "taken"), taken=bulkhead, process_data=process_data)
     assert capsys.readouterr().out == "Too many concurrent requests\n"
     assert issubclass(BulkheadTimeoutError, TimeoutError)
 
@@ -186,7 +188,7 @@ async def test_block_14_layered_recovery(clock: VirtualClock) -> None:
     workflow = ErrorRecoveryWorkflow((await run_async(14, **names))["config"])
     calls = 0
 
-    async def failing() -> None:
+    async def failing() -> str:
         nonlocal calls
         calls += 1
         raise ConnectionError("lost")
@@ -211,11 +213,16 @@ async def test_block_15_deadline(clock: VirtualClock, seconds: float, expected: 
         return "done"
 
     handled: list[str] = []
+
+    def handle_timeout() -> str:
+        handled.append("x")
+        return "timed out"
+
     left = await run_async(
         15,
         mended=("result = handle_timeout()", "result = handle_timeout()\n    return result"),  # so that we see it
         long_running_task=long_running_task,
-        handle_timeout=lambda: handled.append("x") or "timed out",
+        handle_timeout=handle_timeout,
     )
     assert await left["deadline_execution"]() == expected
     assert handled == ([] if expected == "done" else ["x"])
@@ -223,13 +230,13 @@ async def test_block_15_deadline(clock: VirtualClock, seconds: float, expected: 
 
 async def test_block_16_cache(clock: VirtualClock) -> None:
     """A failure is answered with the earlier success; a success is never answered from the cache."""
-    answers = iter(["fresh", OSError("down"), "newer"])
+    answers: Iterator[Any] = iter(["fresh", OSError("down"), "newer"])
 
     async def fetch_data() -> str:
         answer = next(answers)
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return str(answer)
 
     left = await run_async(16, fetch_data=fetch_data)
     assert (left["result1"], left["result2"]) == ("fresh", "fresh")
@@ -276,13 +283,13 @@ async def test_block_18_metrics(clock: VirtualClock, capsys: pytest.CaptureFixtu
     """The success rate of a flaky service that always recovers is 1."""
     from recoup import ErrorRecoveryConfig
 
-    answers = iter([ConnectionError("lost"), "ok"])
+    answers: Iterator[Any] = iter([ConnectionError("lost"), "ok"])
 
     async def operation() -> str:
         answer = next(answers)
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return str(answer)
 
     await run_async(18, config=ErrorRecoveryConfig(), operation=operation)
     assert capsys.readouterr().out == "Total attempts: 1\nSuccess rate: 1.0\nFallback usage: 0\nCompensations: 0\n"
@@ -304,13 +311,13 @@ async def test_block_19_alert(clock: VirtualClock) -> None:
 
 async def test_block_20_create_retry_workflow(clock: VirtualClock) -> None:
     """The factory's workflow retries with exactly exponential delays."""
-    answers = iter([OSError("a"), OSError("b"), "ok"])
+    answers: Iterator[Any] = iter([OSError("a"), OSError("b"), "ok"])
 
     async def operation() -> str:
         answer = next(answers)
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        return str(answer)
 
     started = clock.monotonic()
     left = await run_async(20, operation=operation)

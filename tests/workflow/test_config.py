@@ -22,7 +22,7 @@ from recoup import (
     create_retry_workflow,
 )
 
-BAD = [
+BAD: list[tuple[str, Any, type[Exception], str]] = [
     ("primary_strategy", "retries", ValueError, "primary_strategy must be one of 'retry', 'circuit_breaker'"),
     ("primary_strategy", None, TypeError, "primary_strategy must be a RecoveryStrategy or one of 'retry'"),
     ("secondary_strategies", "retry", TypeError, "secondary_strategies must be a list of RecoveryStrategy members"),
@@ -92,8 +92,14 @@ def test_the_order_is_canonical() -> None:
         "compensation_config": CompensationConfig(compensation_actions=[]),
     }
     assert (
-        kinds(primary_strategy="bulkhead", secondary_strategies=["circuit_breaker", "fallback", "retry", "compensate"], **configs)
-        == kinds(primary_strategy="compensate", secondary_strategies=["retry", "bulkhead", "circuit_breaker"], **configs)
+        kinds(
+            primary_strategy="bulkhead",
+            secondary_strategies=["circuit_breaker", "fallback", "retry", "compensate"],
+            **configs,
+        )
+        == kinds(
+            primary_strategy="compensate", secondary_strategies=["retry", "bulkhead", "circuit_breaker"], **configs
+        )
         == canonical
     )
 

@@ -122,7 +122,7 @@ def test_permanent_wins_and_transient_narrows(both: Both, clock: VirtualClock) -
     ):
         script = Script(error)
         with pytest.raises(type(error)):
-            both.execute(workflow(**options), work(both, script))  # type: ignore[arg-type]
+            both.execute(workflow(**options), work(both, script))
         assert len(script.calls) == calls
 
 
@@ -137,7 +137,9 @@ def test_max_total_attempts_bounds_all_calls(both: Both, clock: VirtualClock) ->
 
 def test_the_global_timeout_bounds_the_waits(both: Both, clock: VirtualClock) -> None:
     """A wait that would cross it is not slept (D1)."""
-    flow = workflow(retry_config=RetryConfig(max_attempts=9, backoff_strategy="fixed", initial_delay=4), global_timeout=10)
+    flow = workflow(
+        retry_config=RetryConfig(max_attempts=9, backoff_strategy="fixed", initial_delay=4), global_timeout=10
+    )
     with pytest.raises(OSError) as caught:  # noqa: PT011 - made below, without words
         both.execute(flow, work(both, Script(OSError())))
     assert clock.sleeps == [4.0, 4.0]
@@ -225,7 +227,9 @@ def test_on_error_and_on_alert(both: Both, clock: VirtualClock) -> None:
     assert alerts == [2, 2]
 
 
-def test_callbacks_of_the_workflow_may_be_async_and_may_fail(clock: VirtualClock, caplog: pytest.LogCaptureFixture) -> None:
+def test_callbacks_of_the_workflow_may_be_async_and_may_fail(
+    clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
     """They never change the outcome (G9)."""
     seen: list[Any] = []
 

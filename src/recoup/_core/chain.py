@@ -62,11 +62,11 @@ def composed_async(layers: Layers, func: Any) -> Callable[..., Awaitable[Any]]:
     """Put layers round any callable, for one asynchronous execution."""
     colour = _executed(func)
     for layer in layers:
-        layer._accept(Colour.ASYNC, func)  # noqa: SLF001 - the strategy protocol is private to recoup
+        layer._accept(Colour.ASYNC, func)
     if colour is Colour.ASYNC:
         return _stacked(layers, None, func, Colour.ASYNC, named=func)
     for index, layer in enumerate(layers):
-        bridge = layer._bridge(Place(func, layers[:index], Colour.ASYNC))  # noqa: SLF001
+        bridge = layer._bridge(Place(func, layers[:index], Colour.ASYNC))
         if bridge is not None:
             inside = _stacked(layers[index + 1 :], None, func, Colour.SYNC, named=func, outer=layers[: index + 1])
             return _stacked(layers[:index], None, bridge.factory(inside, *bridge.cells), Colour.ASYNC, named=func)
@@ -81,7 +81,7 @@ def composed_sync(layers: Layers, func: Any) -> Callable[..., Any]:
             f"{described(func)} is asynchronous: it cannot run in a synchronous call; use `await ....execute(...)`"
         )
     for layer in layers:
-        layer._accept(Colour.SYNC, func)  # noqa: SLF001
+        layer._accept(Colour.SYNC, func)
     return finishing(_stacked(layers, None, calling(func, CoroutineType, Pending), Colour.SYNC, named=func))
 
 
@@ -92,7 +92,7 @@ def _stacked(
     target = like if named is None else named
     for index in range(len(layers) - 1, -1, -1):
         place = Place(target, outer + layers[:index], colour)
-        for pump in reversed(layers[index]._pumps(place)):  # noqa: SLF001
+        for pump in reversed(layers[index]._pumps(place)):
             if like is None:
                 call = pump.factory(call, *pump.cells)
             else:
@@ -119,9 +119,9 @@ def calling(fn: Callable[..., Any], coroutine: type, pending: type[Pending]) -> 
     """Call the user's function; raise Pending for a coroutine."""
 
     def calling(*args: Any, **kwargs: Any) -> Any:
-        result = fn(*args, **kwargs)
+        result: Any = fn(*args, **kwargs)
         if type(result) is coroutine:
-            raise pending(result)
+            raise pending(result)  # type: ignore[arg-type]  # a coroutine, by its type
         return result
 
     return calling

@@ -118,7 +118,7 @@ def exceptions(argument: str, value: Any) -> tuple[type[Exception], ...]:
         if not (isinstance(each, type) and issubclass(each, BaseException)):
             raise TypeError(f"{argument} must list exception types, not {shown(each)}")
         if not issubclass(each, Exception):
-            raise ValueError(
+            raise ValueError(  # noqa: TRY004 - a type it is, but one that must not be caught
                 f"{argument} must not list {each.__name__}: it is control flow (cancellation, interpreter exit) "
                 "and is never retried, counted or replaced; list Exception subclasses"
             )

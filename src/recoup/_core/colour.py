@@ -97,7 +97,9 @@ def _refuse(target: object) -> None:
     if not (callable(target) or isinstance(target, (classmethod, staticmethod, functools.partialmethod))) and not (
         hasattr(type(target), "__get__")
     ):
-        raise TypeError(f"{shown_kind(target)} is not callable: recoup decorates functions, methods and callable objects")
+        raise TypeError(
+            f"{shown_kind(target)} is not callable: recoup decorates functions, methods and callable objects"
+        )
 
 
 def shown_kind(target: object) -> str:

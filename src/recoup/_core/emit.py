@@ -12,6 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
+    from typing import Self
 
     from recoup.events import Event
     from recoup.typing import Listener
@@ -40,7 +41,7 @@ class Subscription:
         with _lock:
             listeners = tuple(each for each in listeners if each is not self._listener)
 
-    def __enter__(self) -> Subscription:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -82,14 +82,14 @@ def explain(target: Any) -> Explanation:
         colour = colour_of(target)
         outer = layers_of(target)
         name = described(target).strip("'")
-    layers = tuple(member for layer in outer for member in layer._members())  # noqa: SLF001 - the strategy protocol
+    layers = tuple(member for layer in outer for member in layer._members())
     worst = Worst(1, math.inf)
     for layer in reversed(layers):
-        worst = layer._worst(worst, colour)  # noqa: SLF001
+        worst = layer._worst(worst, colour)
     return Explanation(
         name=name,
         layers=layers,
-        says=tuple(tuple(layer._says()) for layer in layers),  # noqa: SLF001
+        says=tuple(tuple(layer._says()) for layer in layers),
         worst_calls=worst.calls,
         worst_seconds=worst.seconds,
         lints=tuple(lints(layers)),

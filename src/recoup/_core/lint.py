@@ -55,10 +55,10 @@ def _deadline_outside_retry(deadline: Strategy, inside: Sequence[Strategy]) -> I
     retry: Any = inside[0]
     limited = retry.config.attempt_timeout is not None or any(layer.kind == "deadline" for layer in inside)
     if retry.config.max_attempts > 1 and not limited:
-        seconds: Any = getattr(deadline, "config", None)
+        config: Any = getattr(deadline, "config", None)
         yield (
-            f"a deadline of {seconds.seconds:g} s stands outside retry and nothing limits one attempt: the first attempt "
-            "that hangs uses up all of it; give retry an attempt_timeout, or put another @deadline below @retry"
+            f"a deadline of {config.seconds:g} s stands outside retry and nothing limits one attempt: the first "
+            "attempt that hangs uses up all of it; give retry an attempt_timeout, or put another @deadline below @retry"
         )
 
 

@@ -57,9 +57,9 @@ class Scope:
 
 def _current() -> str:
     scope = _scope.get()
-    while scope is not None and not scope._open:  # noqa: SLF001 - one class, one file
-        scope = scope._outer  # noqa: SLF001
-    return "on" if scope is None else scope._kind  # noqa: SLF001
+    while scope is not None and not scope._open:
+        scope = scope._outer
+    return "on" if scope is None else scope._kind
 
 
 def off() -> bool:

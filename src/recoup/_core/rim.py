@@ -48,7 +48,7 @@ def recover(target: Any, layer: Strategy) -> Any:
         TypeError: If it cannot be protected, by anything or by this layer.
     """
     colour = colour_of(target)
-    layer._accept(colour, target)  # noqa: SLF001 - the strategy protocol is private to recoup
+    layer._accept(colour, target)
     if type(target) in (classmethod, staticmethod):
         return type(target)(recover(target.__func__, layer))
     known = _known(target)
@@ -64,7 +64,7 @@ def recover(target: Any, layer: Strategy) -> Any:
 
 def _warn(layers: tuple[Strategy, ...], before: tuple[Strategy, ...]) -> None:
     """Warn of what a new layer makes certain; a workflow's own order is canonical and only explained."""
-    if any(layer._members() != (layer,) for layer in layers):  # noqa: SLF001 - the strategy protocol is private to recoup
+    if any(layer._members() != (layer,) for layer in layers):
         return
     known = lint.lints(before)
     for text in lint.lints(layers):
@@ -121,7 +121,7 @@ def _carrier() -> type[Any]:
     """Make the wrapt class; a function because importing wrapt costs everybody and helps few."""
     import wrapt  # noqa: PLC0415
 
-    class BoundCarrier(wrapt.BoundFunctionWrapper):  # type: ignore[misc]
+    class BoundCarrier(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]  # generic since wrapt 2
         """A protected descriptor, bound to an instance."""
 
         def __reduce_ex__(self, protocol: Any) -> Any:
@@ -131,7 +131,7 @@ def _carrier() -> type[Any]:
                 raise PicklingError(_unpicklable(self))
             return getattr, (owner, name)
 
-    class Carrier(wrapt.FunctionWrapper):  # type: ignore[misc]
+    class Carrier(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # generic since wrapt 2
         """A protected callable that is no function."""
 
         __bound_function_wrapper__ = BoundCarrier
@@ -144,7 +144,7 @@ def _carrier() -> type[Any]:
         def __reduce_ex__(self, protocol: Any) -> Any:
             module = sys.modules.get(getattr(self, "__module__", None) or "")
             name = getattr(self, "__qualname__", None) or _found_in(module, self)
-            found = module
+            found: Any = module
             for part in (name or "?").split("."):
                 found = getattr(found, part, None)
             if found is not self:
@@ -162,8 +162,8 @@ def _carrier() -> type[Any]:
 
 def _unpicklable(carrier: Any) -> str:
     return (
-        f"cannot pickle the protected {type(carrier.__wrapped__).__qualname__}: it pickles by reference, and its module "
-        "and name do not lead to it; bind it to a name at module level"
+        f"cannot pickle the protected {type(carrier.__wrapped__).__qualname__}: it pickles by reference, and its "
+        "module and name do not lead to it; bind it to a name at module level"
     )
 
 
@@ -177,7 +177,7 @@ def _found_in(module: Any, carrier: Any) -> str | None:
 def _carried(rim: Rim, colour: Colour) -> Any:
     whole = chain.compose(rim.layers, rim.target, colour) if callable(rim.target) else None
 
-    def through(wrapped: Any, instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def through(wrapped: Any, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if wrapped is rim.target and whole is not None:
             return whole(*args, **kwargs)
         # a foreign descriptor gives a new bound object each time, so its chain is made each time

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 from recoup._core import checks
 from recoup._core.colour import Colour, described
@@ -92,12 +92,16 @@ class Strategy:
         """
         from recoup._core import rim  # noqa: PLC0415 - rim composes strategies: an import cycle otherwise
 
-        wrapped = rim.recover(target, self)
+        wrapped: Decorated = rim.recover(target, self)
         if self._given_name is None:
             self._given_name = getattr(target, "__qualname__", None)
         return wrapped
 
-    async def execute(self, func: Callable[..., Awaitable[T] | T], /, *args: Any, **kwargs: Any) -> T:
+    @overload
+    async def execute(self, func: Callable[..., Awaitable[T]], /, *args: Any, **kwargs: Any) -> T: ...
+    @overload
+    async def execute(self, func: Callable[..., T], /, *args: Any, **kwargs: Any) -> T: ...
+    async def execute(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         """Call a function, synchronous or asynchronous, under this strategy.
 
         Args:
@@ -114,8 +118,7 @@ class Strategy:
         """
         from recoup._core import chain  # noqa: PLC0415 - chain composes strategies: an import cycle otherwise
 
-        result: T = await chain.composed_async((self,), func)(*args, **kwargs)
-        return result
+        return await chain.composed_async((self,), func)(*args, **kwargs)
 
     def execute_sync(self, func: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
         """Call a plain function under this strategy; the synchronous twin of `execute`.
@@ -179,19 +182,20 @@ def decorating(
         TypeError: For an unknown keyword, keywords beside a config or strategy, or a target that is none of these.
     """
     label = strategy.kind
+    make: Callable[..., Strategy] = strategy  # a subclass takes its config first
     if target is None:
         fields, name = _fields(label, config, options)
-        return strategy(config(**fields), name=name)
+        return make(config(**fields), name=name)
     if isinstance(target, config):
         if extra := sorted(set(options) - {"name"}):
             raise TypeError(f"{label}() takes a config or keywords, not both: {', '.join(extra)} given beside a config")
-        return strategy(target, name=options.get("name"))
+        return make(target, name=options.get("name"))
     if options:
         raise TypeError(f"{label}() takes keywords alone or with a config; write @{label}(...) above the function")
     if isinstance(target, strategy):
         return target
     if bare and (callable(target) or hasattr(type(target), "__get__")):
-        return strategy(config())(target)
+        return make(config())(target)
     wanted = f"a {config.__name__}, a {strategy.__name__} or keywords"
     raise TypeError(f"@{label} needs {wanted}, not {checks.shown(target)}")
 

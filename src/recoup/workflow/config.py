@@ -121,7 +121,8 @@ class ErrorRecoveryConfig:
     @property
     def listed(self) -> tuple[RecoveryStrategy, ...]:
         """The primary strategy and the secondary ones."""
-        return (self.primary_strategy, *(self.secondary_strategies or ()))  # type: ignore[return-value] - coerced above
+        listed: Any = (self.primary_strategy, *(self.secondary_strategies or ()))  # members since __post_init__
+        return tuple(listed)
 
 
 _CONFIGS: dict[str, type[Any]] = {

@@ -13,6 +13,7 @@ account (outermost)   opens and closes the record of the execution
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from recoup._core import clock
@@ -162,7 +163,5 @@ def _resume(record: ExecutionRecord) -> Token[ExecutionRecord | None]:
 
 
 def _suspend(token: Token[ExecutionRecord | None]) -> None:
-    try:
+    with suppress(ValueError):  # a coroutine that the collector closes runs its last lines in a foreign context
         current.reset(token)
-    except ValueError:  # a coroutine that the collector closes runs its last lines in a foreign context
-        pass

@@ -98,7 +98,7 @@ class ErrorRecoveryWorkflow(Strategy):
         )
         return tuple(layer for layer in ordered if layer is not None)
 
-    @overload  # type: ignore[override] - the specification's signature, other than that of single strategies
+    @overload  # the specification's signature, not that of single strategies
     async def execute(
         self,
         func: Callable[..., Awaitable[T]],
@@ -160,7 +160,7 @@ class ErrorRecoveryWorkflow(Strategy):
                 raise
         return records.pop()
 
-    def execute_sync(  # type: ignore[override] - the specification's signature, other than that of single strategies
+    def execute_sync(  # the specification's signature, not that of single strategies
         self,
         func: Callable[..., Any],
         args: Sequence[Any] = (),
@@ -199,12 +199,12 @@ class ErrorRecoveryWorkflow(Strategy):
         pumps: list[Pump] = []
         for index, layer in enumerate(whole):
             inside = Place(place.target, (*place.outer, *whole[:index]), place.colour)
-            pumps.extend(layer._pumps(inside))  # noqa: SLF001 - the strategy protocol is private to recoup
+            pumps.extend(layer._pumps(inside))
         return pumps
 
     def _accept(self, colour: Colour, target: object) -> None:
         for layer in self._inner:
-            layer._accept(colour, target)  # noqa: SLF001 - the strategy protocol is private to recoup
+            layer._accept(colour, target)
 
     def _members(self) -> Sequence[Strategy]:
         return self.layers

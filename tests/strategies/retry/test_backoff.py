@@ -39,7 +39,9 @@ def test_lists_and_functions_of_delays() -> None:
     """The last of a list repeats; a function gets the number of the retry; both are capped (R2)."""
     assert series(4, backoff_strategy=[0.1, 5]) == [0.1, 5, 5, 5]
     assert series(3, backoff_strategy=lambda n: n * 10, max_delay=25) == [10, 20, 25]
-    with pytest.raises(ValueError, match="the delay that backoff_strategy returned must be at least 0 and finite, not -1"):
+    with pytest.raises(
+        ValueError, match="the delay that backoff_strategy returned must be at least 0 and finite, not -1"
+    ):
         series(1, backoff_strategy=lambda n: -n)
 
 
@@ -53,7 +55,7 @@ def test_nothing_overflows(strategy: BackoffStrategy, n: int) -> None:
     assert nothing.delay(n, 0.0, random.Random(n).uniform) == 0
 
 
-configs = st.builds(
+configs: st.SearchStrategy[dict[str, Any]] = st.builds(
     dict,
     initial_delay=st.floats(0, 10),
     max_delay=st.floats(10, 100),

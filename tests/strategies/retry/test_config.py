@@ -14,7 +14,7 @@ import pytest
 from recoup import BackoffStrategy, RetryConfig
 
 NUMBER = "must be"
-BAD = [
+BAD: list[tuple[str, Any, type[Exception], str]] = [
     ("max_attempts", 0, ValueError, "max_attempts must be at least 1, not 0"),
     ("max_attempts", -1, ValueError, "max_attempts must be at least 1, not -1"),
     ("max_attempts", 2.0, TypeError, "max_attempts must be a whole number, not 2.0 (float)"),
@@ -90,8 +90,9 @@ def test_async_predicates_are_refused() -> None:
         ("abort_on", predicate),
         ("backoff_strategy", delay),
     ):
+        options: dict[str, Any] = {field: value}
         with pytest.raises(TypeError, match=f"{field} must be a plain function"):
-            RetryConfig(**{field: value})
+            RetryConfig(**options)
 
 
 def test_contradictions_are_refused() -> None:
@@ -145,9 +146,8 @@ def test_a_config_is_immutable_comparable_and_pickles() -> None:
     config = RetryConfig(max_attempts=5, retry_on_exceptions=[OSError])
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.max_attempts = 6  # type: ignore[misc]
-    assert pickle.loads(pickle.dumps(config)) == config == RetryConfig(  # noqa: S301 - our own bytes
-        max_attempts=5, retry_on_exceptions=[OSError]
-    )
+    copied = pickle.loads(pickle.dumps(config))  # noqa: S301 - our own bytes
+    assert copied == config == RetryConfig(max_attempts=5, retry_on_exceptions=[OSError])
 
 
 def test_an_iterable_that_starts_anew_each_time_is_accepted() -> None:

@@ -151,7 +151,7 @@ def test_on_retry_and_on_failure(both: Both, clock: VirtualClock) -> None:
         Script(*errors),
         backoff_strategy="fixed",
         on_retry=lambda n, error: log.append((n, error, clock.monotonic())),
-        on_failure=lambda error: log.append(error),
+        on_failure=log.append,
     )
     began = clock.monotonic()
     with pytest.raises(OSError, match="c"):
@@ -314,7 +314,7 @@ def test_one_object_shared_by_many_calls_behaves_like_many(both: Both, clock: Vi
     scripts = [Script(OSError(), OSError(), n) for n in range(50)]
     if both.is_async:
 
-        async def main() -> list[Any]:
+        async def main() -> Any:
             async def one(script: Script) -> Any:
                 await asyncio.sleep(0)
                 return script()

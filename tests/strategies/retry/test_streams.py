@@ -64,5 +64,5 @@ def test_an_empty_stream_is_a_success(both: Both, clock: VirtualClock) -> None:
 def test_results_of_a_stream_cannot_be_judged(both: Both) -> None:
     """Refused at decoration (G5)."""
     stream, _ = failing_stream(0, 0)
-    with pytest.raises(TypeError, match="retry_on_result cannot judge .*stream', a generator"):
+    with pytest.raises(TypeError, match=r"retry_on_result cannot judge .*stream', a generator"):
         retry(retry_on_result=bool)(both.wrap(stream))

@@ -39,7 +39,7 @@ class Backoff:
 
     def __init__(self, config: RetryConfig) -> None:
         self._config = config
-        self._initial: float = config.initial_delay  # type: ignore[assignment] - the config made seconds of it
+        self._initial: float = config.initial_delay  # type: ignore[assignment]  # the config made seconds of both
         self._longest: float = config.max_delay  # type: ignore[assignment]
         given = config.jitter_range
         if given is None:

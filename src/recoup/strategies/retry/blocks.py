@@ -13,12 +13,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from types import TracebackType
-    from typing import TypeAlias
+    from typing import Self
 
     from recoup.strategies.retry.state import RetryRun
     from recoup.strategies.retry.strategy import RetryExecutor
-
-    Kind: TypeAlias = type[BaseException] | None
 
 __all__ = ["AsyncAttempt", "Attempt", "attempts", "attempts_async"]
 
@@ -58,17 +56,19 @@ class Attempt:
         self._tries = tries
         self.number = tries.number
 
-    def __enter__(self) -> Attempt:
+    def __enter__(self) -> Self:
         self._tries.state = "entered"
         return self
 
-    def __exit__(self, kind: Kind, error: BaseException | None, trace: TracebackType | None) -> bool:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
         tries = self._tries
         tries.state = "over"
         if not isinstance(error, Exception):
             return False
-        tries.run = tries.executor._decide(tries.run, error)  # noqa: SLF001 - one room
-        tries.executor._tell(tries.run, error)  # noqa: SLF001
+        tries.run = tries.executor._decide(tries.run, error)
+        tries.executor._tell(tries.run, error)
         if tries.run.delay is None:
             return False
         tries.state = "again"
@@ -88,28 +88,30 @@ class AsyncAttempt:
         self._tries = tries
         self.number = tries.number
 
-    async def __aenter__(self) -> AsyncAttempt:
+    async def __aenter__(self) -> Self:
         self._tries.state = "entered"
         return self
 
-    async def __aexit__(self, kind: Kind, error: BaseException | None, trace: TracebackType | None) -> bool:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
         tries = self._tries
         tries.state = "over"
         if not isinstance(error, Exception):
             return False
-        tries.run = tries.executor._decide(tries.run, error)  # noqa: SLF001 - one room
-        await tries.executor._tell_async(tries.run, error)  # noqa: SLF001
+        tries.run = tries.executor._decide(tries.run, error)
+        await tries.executor._tell_async(tries.run, error)
         if tries.run.delay is None:
             return False
         tries.state = "again"
         return True
 
-    # `with attempt:` round awaits inside `async for` reads well too, and is right as long as no callback is async
-
-    def __enter__(self) -> AsyncAttempt:
+    def __enter__(self) -> Self:
         raise TypeError("write `async with attempt:` inside `async for`: callbacks may have to be awaited")
 
-    def __exit__(self, kind: Kind, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Nothing to leave: `__enter__` refuses."""
 
 
@@ -149,11 +151,13 @@ def _refuse(executor: RetryExecutor, *, asynchronous: bool) -> None:
     """Refuse options that a block cannot honour."""
     config = executor.config
     if config.retry_on_result is not None:
-        raise TypeError("retry_on_result cannot work round a block, which has no result: raise inside the block instead")
+        raise TypeError(
+            "retry_on_result cannot work round a block, which has no result: raise inside the block instead"
+        )
     for option in ("attempt_timeout", "max_elapsed"):
         if getattr(config, option) is not None:
             raise TypeError(
                 f"{option} cannot interrupt a block: decorate a function, or write a deadline block round the loop"
             )
-    if not asynchronous and executor._async_callbacks:  # noqa: SLF001 - one room
-        raise TypeError(f"{executor._async_callbacks[0]} is an async function: use `async for`")  # noqa: SLF001
+    if not asynchronous and executor._async_callbacks:
+        raise TypeError(f"{executor._async_callbacks[0]} is an async function: use `async for`")

@@ -52,8 +52,8 @@ class RetryConfig:
             Default JITTER, because a fleet of clients must not retry in step.
         backoff_multiplier: Factor of EXPONENTIAL and JITTER; at least 1. Default 2.0.
         jitter_range: Spread of FIXED, LINEAR, EXPONENTIAL and JITTER as a share of the wait, 0 to 1: with 0.1 a wait
-            is drawn evenly from 90 % to 110 % of its value, and never above `max_delay`. Default `None`: 0.5 for JITTER,
-            none for the others.
+            is drawn evenly from 90 % to 110 % of its value, and never above `max_delay`. Default `None`: 0.5 for
+            JITTER, none for the others.
         retry_on_exceptions: Which errors are retried: a type, a list of types, a predicate or a condition (`when`).
             Short name in decorators: `on`. Default `None`: every `Exception` but our own refusals.
         abort_on: Errors that are never retried, whatever `retry_on_exceptions` says. Default `None`: none.
@@ -118,9 +118,10 @@ class RetryConfig:
             raise ValueError("raise_on_result=True needs retry_on_result: without it no result is turned down")
         for argument in ("attempt_timeout", "max_elapsed"):
             put(self, argument, checks.optional_duration(argument, getattr(self, argument), zero=False))
-        if self.attempt_timeout is not None and self.max_elapsed is not None and self.attempt_timeout > self.max_elapsed:  # type: ignore[operator]
+        attempt: Any = self.attempt_timeout
+        if attempt is not None and self.max_elapsed is not None and attempt > self.max_elapsed:
             raise ValueError(
-                f"attempt_timeout ({self.attempt_timeout:g} s) must not be longer than max_elapsed ({self.max_elapsed:g} s)"
+                f"attempt_timeout ({attempt:g} s) must not be longer than max_elapsed ({self.max_elapsed:g} s)"
             )
 
 

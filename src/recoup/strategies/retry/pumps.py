@@ -114,7 +114,7 @@ def retrying_stream(
                         cursor.sent = yield cursor.item
                     except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
                         cursor.thrown = thrown
-                return cursor.value
+                return cursor.value  # noqa: TRY300 - the loop ends here
             except Exception as error:
                 if cursor.started:
                     raise
@@ -145,7 +145,7 @@ def retrying_stream_async(
                         cursor.sent = yield cursor.item
                     except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
                         cursor.thrown = thrown
-                return
+                return  # noqa: TRY300 - the loop ends here
             except Exception as error:
                 if cursor.started:
                     raise

@@ -17,7 +17,7 @@ from recoup.strategies.retry.config import RetryConfig
 from recoup.strategies.retry.state import RetryPlan, RetryRun
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from typing import Unpack
 
     from recoup._core.colour import Colour
@@ -143,10 +143,10 @@ class RetryExecutor(Strategy):
         config = self.config
         attempt: Any = inner.seconds
         if config.attempt_timeout is not None and colour.is_async:
-            attempt = min(attempt, config.attempt_timeout)  # type: ignore[type-var]
+            attempt = min(attempt, config.attempt_timeout)
         seconds: Any = config.max_attempts * attempt + self._plan.backoff.longest(config.max_attempts - 1)
         if config.max_elapsed is not None and colour.is_async:
-            seconds = min(seconds, config.max_elapsed)  # type: ignore[type-var]
+            seconds = min(seconds, config.max_elapsed)
         return Worst(inner.calls * config.max_attempts, seconds)
 
     def _decide(self, run: RetryRun | None, error: Exception) -> RetryRun:
