@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NAMES = "a b args kwargs error result told fn again self retrying items item x_1".split()  # noqa: SIM905 - easier to read
 
 
-class Again(Exception):  # noqa: N818 - a request, not an error
+class Again(Exception):
     """What the pumps retry."""
 
     again = True

@@ -32,9 +32,32 @@ def test_any_callee() -> None:
     def seen(*args: Any, **kwargs: Any) -> Any:
         return args, kwargs
 
-    pump = shape.build(pumps.adopting, user, seen, lambda fn: fn)
+    pump = shape.build(pumps.adopting, user, user, lambda fn: seen)
     assert is_shaped(pump, pumps.adopting)
     assert pump(told=5, a=1) == (((1, 5), {"error": 3}),) * 2
+
+
+def test_round_a_plain_pump() -> None:
+    """A pump that needs the call as it was written gets it so: those round it stay plain too, those in it do not."""
+    kept: list[Any] = []
+    inside = shape.build(pumps.retrying, user, user, [])
+    keeps = shape.build(pumps.keeping, user, inside, kept)
+    outside = shape.build(pumps.retrying, user, keeps, [])
+    assert outside(told=5, a=30) == 2
+    assert kept == [((), {"told": 5, "a": 30})]
+    assert is_shaped(inside, pumps.retrying)
+    assert not is_shaped(outside, pumps.retrying)
+
+
+def test_other_arguments() -> None:
+    """A pump goes round what takes the same arguments; if it does not, its own are left to it."""
+
+    def other(*values: int) -> tuple[int, ...]:
+        return values
+
+    for fn in (other, print, functools.partial(other, 1)):
+        assert not is_shaped(shape.build(pumps.retrying, user, fn, []), pumps.retrying)
+    assert shape.build(pumps.retrying, user, other, [])(1, 2, 3) == (1, 2, 3)
 
 
 @pytest.mark.parametrize("factory", [*pumps.unshapely, *pumps.strange], ids=lambda each: getattr(each, "__name__", ""))

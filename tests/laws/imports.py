@@ -46,7 +46,9 @@ def _imports(name: str, parent: ast.AST, *, lazy: bool, typing: bool) -> Iterato
             case ast.Import():
                 targets = [each.name for each in node.names]
             case ast.ImportFrom(module=source):
-                targets = [f"{source}.{each.name}" for each in node.names] if under(str(source), "recoup") else [str(source)]
+                targets = (
+                    [f"{source}.{each.name}" for each in node.names] if under(str(source), "recoup") else [str(source)]
+                )
             case ast.If(test=ast.Name("TYPE_CHECKING")):
                 yield from _imports(name, node, lazy=lazy, typing=True)
                 continue
@@ -127,7 +129,7 @@ def third_parties(found: Iterable[Import]) -> Iterator[str]:
 
 
 def seam(found: Iterable[Import]) -> Iterator[str]:
-    """Nobody reads a clock, sleeps or draws a number but through the seam, and asyncio is imported when it is needed."""
+    """Nobody reads a clock, sleeps or draws a number but through the seam; asyncio is imported when it is needed."""
     for each in found:
         package = each.target.partition(".")[0]
         if package not in {"time", "random", "asyncio"} or each.typing or under(each.module, *OUTSIDE_SEAM):

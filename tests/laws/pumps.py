@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
+    from types import UnionType
 
     from tests.laws.source import Module
 
@@ -46,9 +47,10 @@ class Factory(NamedTuple):
 def factories(module: Module) -> Iterator[Factory]:
     """Find the factories of pumps in a module."""
     for node in module.tree.body:
-        for pump in node.body if isinstance(node, ast.FunctionDef) else ():
-            if isinstance(pump, ast.FunctionDef | ast.AsyncFunctionDef) and pump.args.vararg and pump.args.kwarg:
-                yield Factory(module.name, node, pump)
+        if isinstance(node, ast.FunctionDef):
+            for pump in node.body:
+                if isinstance(pump, ast.FunctionDef | ast.AsyncFunctionDef) and pump.args.vararg and pump.args.kwarg:
+                    yield Factory(module.name, node, pump)
 
 
 class Colourless(ast.NodeTransformer):
@@ -130,7 +132,9 @@ def twins(found: Iterable[Factory], exempt: Collection[str] = ()) -> Iterator[st
 
 def _different(name: str, one: ast.AST, other: ast.AST) -> Iterator[str]:
     if ast.dump(one) != ast.dump(other):
-        lines = difflib.unified_diff(ast.unparse(one).splitlines(), ast.unparse(other).splitlines(), "sync", "async", n=1)
+        lines = difflib.unified_diff(
+            ast.unparse(one).splitlines(), ast.unparse(other).splitlines(), "sync", "async", n=1
+        )
         yield "\n".join([f"{name} and its async twin differ in more than async and await:", *lines])
 
 
@@ -143,33 +147,32 @@ def decisions(found: Iterable[Factory], exempt: Collection[str] = ()) -> Iterato
                 yield f"{factory.name} decides something by itself: {what} `{ast.unparse(node)}`"
 
 
+# What a pump may not have. `and`, `or`, `not` and `if` are let pass: they follow the answers of others.
+DECIDING: dict[str, type[ast.AST] | UnionType] = {
+    "arithmetic": ast.BinOp | ast.AugAssign | ast.USub | ast.UAdd | ast.Invert,
+    "a comparison": ast.Compare,
+    "a literal": ast.Constant | ast.JoinedStr,
+    "a computation": ast.Subscript | ast.Lambda | ast.ListComp | ast.DictComp | ast.SetComp | ast.GeneratorExp,
+}
+
+
 def _decision(node: ast.AST) -> str | None:
     match node:
-        case ast.BinOp() | ast.AugAssign() | ast.UnaryOp(op=ast.USub() | ast.UAdd() | ast.Invert()):
-            return "arithmetic"
         case ast.Compare(ops=[ast.Is() | ast.IsNot()], comparators=[ast.Constant(value=None)]):
             return None
-        case ast.Compare():
-            return "a comparison"
         case ast.Constant(value=None | True | False):
             return None
-        case ast.Constant() | ast.JoinedStr():
-            return "a literal"
-        case ast.Subscript() | ast.Lambda() | ast.ListComp() | ast.DictComp() | ast.SetComp() | ast.GeneratorExp():
-            return "a computation"
         case _:
-            return None
+            return next((what for what, kinds in DECIDING.items() if isinstance(node, kinds)), None)
 
 
-def arguments(
-    found: Iterable[Factory], bound: Collection[str], exempt: Collection[str] = ()
-) -> Iterator[str]:
+def arguments(found: Iterable[Factory], bound: Collection[str], exempt: Collection[str] = ()) -> Iterator[str]:
     """A pump passes its arguments on, as `fn(*args, **kwargs)`, and uses them in no other way.
 
     Args:
         found: The factories.
-        bound: What else than `fn` may be called so. A shaped pump passes arguments *bound* to the function's parameters
-            (positional ones by position, defaults filled in), so whoever gets them must not care how the call was written.
+        bound: What else than `fn` may be called so. A shaped pump passes arguments *bound* to the function's
+            parameters (positional ones by position, defaults filled in): whoever gets them must not care.
         exempt: Names of factories.
     """
     for factory in found:

@@ -22,26 +22,22 @@ ENDS = dict.fromkeys(
     "an end of a chain, where the colours meet: it finds out whether a call gave a coroutine",
 )
 NO_TWIN = {f"_core.chain.{name}": reason for name, reason in ENDS.items()} | {
-    "_core.keys.keying": "no pump: a key is made from the arguments, which is synchronous in either colour",
-    "_core.limiting.limiting": "the deadline: async work is cancelled and has to look at how it ended, sync work is not",
+    "_core.limiting.limiting": "the deadline: only async work is cancelled, and has to look at how it ended",
     "_core.limiting.limiting_async": "the deadline, as above",
 }
-DECIDES = {f"_core.chain.{name}": reason for name, reason in ENDS.items() if name != "recovering"} | {
-    "_core.keys.keying": "no pump, as above",
-}
+DECIDES = {f"_core.chain.{name}": reason for name, reason in ENDS.items() if name != "recovering"}
 READS_ARGUMENTS = {
-    "_core.keys.keying": "no pump, as above",
-    **{
-        f"strategies.compensation.pumps.compensating{colour}": "the saved state shows the call as it was written (S1)"
-        for colour in ("", "_async", "_stream", "_stream_async")
-    },
+    f"strategies.compensation.pumps.compensating{colour}": "the saved state shows the call's arguments (S1)"
+    for colour in ("", "_async", "_stream", "_stream_async")
 }
-# What else than the function itself may be given the arguments, and why it does not matter that they come bound.
+# What else than the function itself is given the arguments, and why it does not matter that they come bound.
 BOUND = {
     "adopted": "the asynchronous chain round the same function",
+    "desk.refreshed(run, fn)": "calls the function, for a later caller",
+    "glance": "binds them itself, as `keyed`",
     "job.run": "calls the function, in a thread",
     "keyed": "binds them itself: a key is the same however the call is written (F6)",
-    "desk.refreshed(run, fn)": "calls the function, for a later caller",
+    "source.again": "what it gets must not depend on the shape; test_shapes.py tries it",
 }
 
 
@@ -63,7 +59,11 @@ def test_pumps_pass_arguments_on() -> None:
 
 def test_exemptions_are_needed() -> None:
     """An exemption exists, and without it the law would be broken."""
-    for law, exempt in ((twins, NO_TWIN), (decisions, DECIDES), (lambda found: arguments(found, BOUND), READS_ARGUMENTS)):
+    for law, exempt in (
+        (twins, NO_TWIN),
+        (decisions, DECIDES),
+        (lambda found: arguments(found, BOUND), READS_ARGUMENTS),
+    ):
         assert not list(stale(FOUND, exempt))
         broken = "\n".join(law(FOUND))
         assert [name for name in exempt if f"{name.removesuffix('_async')}" not in broken] == []
@@ -71,12 +71,14 @@ def test_exemptions_are_needed() -> None:
     assert [name for name in BOUND if f"`{name}`" not in called] == []
 
 
-@pytest.mark.parametrize("factory", [each for each in FOUND if each.name not in READS_ARGUMENTS], ids=lambda each: each.name)
+@pytest.mark.parametrize(
+    "factory", [each for each in FOUND if each.name not in READS_ARGUMENTS], ids=lambda each: each.name
+)
 def test_pumps_can_be_shaped(factory: Factory) -> None:
     """Every pump can have the user's parameters: none is slow because `shape.py` silently declines it."""
     made = getattr(importlib.import_module(factory.module), factory.node.name)
     for shape in (Shape(2, (), star=False, double_star=False), Shape(1, ("a", "b"), star=True, double_star=True)):
-        assert _shaped(made, shape)
+        assert Shape.of(_shaped(made, shape)).size == shape.size
 
 
 def sample(text: str) -> list[Factory]:
@@ -137,8 +139,10 @@ def test_twins_can_fail(old: str, new: str, complaint: str) -> None:
 
 @pytest.mark.parametrize(
     "decision",
-    ["delay * other", "-delay", "delay == other", "delay is other", "None is not delay < other", "1", "'text'", "f'{delay}'"]
-    + ["delay[other]", "[each for each in delay]", "lambda: delay"],
+    [
+        *("delay * other", "-delay", "delay == other", "delay is other", "None is not delay < other"),
+        *("1", "'text'", "f'{delay}'", "delay[other]", "[each for each in delay]", "lambda: delay"),
+    ],
 )
 def test_decisions_can_fail(decision: str) -> None:
     """Whatever computes or compares is noticed, in either colour."""
@@ -148,7 +152,9 @@ def test_decisions_can_fail(decision: str) -> None:
     assert all("decides something by itself" in each for each in complaints)
 
 
-@pytest.mark.parametrize("allowed", ["delay is None", "delay is not None and other", "not delay", "not (a or b)", "True"])
+@pytest.mark.parametrize(
+    "allowed", ["delay is None", "delay is not None and other", "not delay", "not (a or b)", "True"]
+)
 def test_answers_may_be_followed(allowed: str) -> None:
     """A pump may follow and join the answers of others."""
     assert not list(decisions(sample(GOOD.replace("sleep(delay)", f"sleep({allowed})"))))

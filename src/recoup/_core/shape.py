@@ -17,8 +17,9 @@ debuggers and coverage show the pump as it is written.
 
 What a pump keeps to: it uses its arguments only as `...(*args, **kwargs)`, once or several times, in its own body and
 not in a function nested there. Whatever is called so gets them *bound* to the parameters of `like`: positional ones
-by position, defaults filled in. To the user's function that is the same call; anybody else must not care. Wrong
-arguments never enter a shaped pump: calling it is the usual TypeError, where the plain twin meets the function's own.
+by position, defaults filled in. To the user's function that is the same call; anybody else must not care. A pump that
+needs the call as it was written uses `args` and `kwargs` in some other way: it stays plain, and so do all round it.
+Wrong arguments never enter a shaped pump: calling it is the usual TypeError; the plain twin meets the function's own.
 
 Names are no shape: the code is compiled with symbols for parameters and gets the user's names afterwards. So one
 compilation serves all functions of a shape, and a user's name means nothing to the pump. A variable of the pump that
@@ -74,7 +75,7 @@ def build(factory: Callable[..., Any], like: object, fn: Callable[..., Any], /, 
         factory: A function at module level that defines and returns one function, the pump.
         like: What the user decorated. Only a plain function is believed: its parameters are read from its code,
             not from `__wrapped__` or `__signature__`, which may claim anything.
-        fn: What the pump goes round; it takes the same arguments as `like`.
+        fn: What the pump goes round: `like` itself, or a pump round it. If that one is plain, this one stays plain too.
         cells: The factory's other arguments.
 
     Returns:
@@ -84,16 +85,16 @@ def build(factory: Callable[..., Any], like: object, fn: Callable[..., Any], /, 
     if type(like) is not FunctionType or os.environ.get("RECOUP_SHAPE") == "off":
         return plain
     try:
-        return _recast(factory, plain, like)
+        return _recast(factory, plain, like, fn)
     except Exception:  # noqa: BLE001 - the plain twin does the same work: nothing in here may break a decoration
         return plain  # not remembered, as it may pass: a deep stack; ast.parse in threads before 3.12.3 (gh-106905)
 
 
-def _recast(factory: Any, plain: Any, like: FunctionType) -> FunctionType:
+def _recast(factory: Any, plain: Any, like: FunctionType, fn: Any) -> FunctionType:
     """Make the plain pump anew with other parameters, round the same cells."""
-    if plain.__code__ not in factory.__code__.co_consts:
-        raise ValueError(f"{factory.__qualname__} returned something else this time")
     shape = Shape.of(like.__code__)
+    if plain.__code__ not in factory.__code__.co_consts or Shape.of(fn.__code__) != shape:
+        raise ValueError(f"{factory.__qualname__} returned something else this time, or {fn} takes other arguments")
     code, names = _shaped(factory, shape), like.__code__.co_varnames[: shape.size]
     code = code.replace(
         co_varnames=names + _apart(code.co_varnames[shape.size :], names),
@@ -102,6 +103,7 @@ def _recast(factory: Any, plain: Any, like: FunctionType) -> FunctionType:
     )
     shaped = FunctionType(code, plain.__globals__, plain.__name__, like.__defaults__, plain.__closure__)
     shaped.__kwdefaults__ = like.__kwdefaults__
+    shaped.__qualname__ = like.__qualname__  # a TypeError about arguments names it, wherever in a stack it arises
     return shaped
 
 
