@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
-from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
+from recoup.strategies.circuit_breaker.phases import UNCOUNTED, CircuitBreakerState
 from recoup.strategies.circuit_breaker.state import Circuit
 
 CLOSED, OPEN, HALF_OPEN, FORCED, DISABLED = CircuitBreakerState
@@ -230,7 +230,8 @@ class BreakerMachine(RuleBasedStateMachine):
     def fail(self, data: st.DataObject) -> None:
         permit, call = self.ended(data)
         self.model.fail(call, self.now)
-        self.circuit.failed(permit, self.now, ValueError("no"))
+        if permit is not UNCOUNTED:
+            self.circuit.failed(permit, self.now, ValueError("no"))
 
     @precondition(lambda self: self.calls)
     @rule(data=st.data(), twice=st.booleans())

@@ -15,6 +15,8 @@ from recoup.errors import (
     RecoveryError,
     RetryExhausted,
 )
+from recoup.strategies.circuit_breaker.news import Notice
+from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
 from recoup.testing import VirtualClock, disabled
 from tests.conftest import Both
 from tests.strategies.circuit_breaker.services import Guarded
@@ -226,3 +228,19 @@ def test_with_recovery_off_the_breaker_changes_nothing(both: Both, clock: Virtua
         assert off("ok") == "ok"
     assert made.state == "half_open"
     assert made.breaker.metrics == {"opened": 1, "refused": 0, "late": 0}
+
+
+def test_what_is_not_counted_is_not_judged(both: Both, clock: VirtualClock) -> None:
+    """A disabled circuit asks no condition, and what ends in it tells nothing: it may be a finaliser (C1, G7)."""
+
+    def broken(error: BaseException) -> bool:
+        raise ZeroDivisionError
+
+    made = Guarded(both, failure_on=broken)
+    with made.breaker.disable():
+        permit = made.breaker._calls.admit(told=True)
+        assert permit is not None
+        made.fail()
+        made.breaker._calls.circuit.news.append(Notice(CircuitBreakerState.OPEN))
+        assert not made.breaker._calls.failed(permit, OSError("down"), ())
+        assert not made.breaker._calls.failed(permit, GeneratorExit(), ())

@@ -90,6 +90,8 @@ class Calls:
         """
         if isinstance(permit, Timed):
             permit = permit.permit
+        if isinstance(permit, Uncounted):
+            return False
         if isinstance(error, Exception):
             counts = not theirs and self._judged(permit, self._counts, error)
         else:

@@ -150,8 +150,6 @@ class Circuit:
             now: Seconds on a monotonic clock.
             error: Not kept; None for a result that counts as a failure.
         """
-        if permit is UNCOUNTED:
-            return True
         with self._lock:
             if not self._settled_locked(permit, now):
                 return False
