@@ -44,6 +44,10 @@ class Waiter(Protocol):
         """Wake the waiter; tell whether anybody is there to be woken."""
         ...
 
+    def gone(self) -> bool:
+        """Tell whether it is certain that nobody is there any more."""
+        ...
+
 
 class TaskWaiter(Waiter, Protocol):
     """Somebody who waits in a task, of whichever library."""
@@ -67,6 +71,10 @@ class ThreadWaiter:
         with suppress(RuntimeError):  # woken before
             self._baton.release()
         return True
+
+    def gone(self) -> bool:
+        """Tell whether it is certain that nobody is there any more: of a thread it never is."""
+        return False
 
     def wait(self, seconds: float | None = None) -> bool:
         """Block the thread that made the waiter.
@@ -102,6 +110,10 @@ class AsyncioWaiter:
         except RuntimeError:  # the loop is closed
             return False
         return True
+
+    def gone(self) -> bool:
+        """Tell whether it is certain that nobody is there any more."""
+        return self._loop.is_closed()
 
     async def wait_async(self, seconds: float | None = None) -> bool:
         """Wait in the task that made the waiter; True when woken, False when `seconds` are over."""
@@ -149,6 +161,10 @@ class TrioWaiter:
         except self._trio.RunFinishedError:
             return False
         return True
+
+    def gone(self) -> bool:
+        """Tell whether it is certain that nobody is there any more: Trio cancels its tasks before it ends."""
+        return False
 
     async def wait_async(self, seconds: float | None = None) -> bool:
         """Wait in the task that made the waiter; True when woken, False when `seconds` are over."""

@@ -21,14 +21,15 @@ Rules:
 * Hence giving back never waits for the lock: it is safe in a finaliser and in a signal handler (G7). And a place that
   is dropped instead, by an asynchronous KeyboardInterrupt or with a coroutine that nobody finishes, comes back when
   it is collected (G2).
-* Whether a waiting call has got a place is decided under the lock, by setting `ticket.place`; waking comes after that,
-  outside the lock. A call that is cancelled or out of time asks the ticket, so a place that was given to it in the
-  same tick is not lost.
+* Whether a waiting call has got a place is decided by setting `ticket.place`; the wake-up only tells it. A call that is
+  cancelled or out of time asks the ticket, so a place that was given to it in the same tick is not lost.
 * After a fork the child begins anew; what its only thread holds from before counts for nothing (G18).
 
-The lock is held for a few steps, never while user code runs. A finaliser or a signal handler may interrupt those steps
-in the same thread and come in here again; then the thread holds the (reentrant) lock already and nothing is decided: a
-newcomer who finds no free place is turned away, settling is left to the steps that were interrupted.
+The lock is held for a few steps, never while user code runs. (Waking is one of them: outside the lock, a place that is
+dropped on the way would wake the next waiter in a recursion as deep as the queue is long.) A finaliser or a signal
+handler may interrupt those steps in the same thread and come in here again; then the thread holds the (reentrant) lock
+already and nothing is decided: a newcomer who finds no free place is turned away, settling is left to the steps that
+were interrupted.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ class Gate:
         for seat in self._seats:
             seat.dead = True
         self._seats = []
-        self._pooled = self._rejected = self._timeout = 0
+        self._pooled = self._rejected = self._timeout = self._patience = 0
         self._free.clear()
         self._notes.clear()
         self.queue.clear()
@@ -110,7 +111,6 @@ class Gate:
             return None
         ticket = Ticket(None)  # a place has still to be made, or what came back does not count
         self._decide(Gate._enter, ticket)
-        self._tidy()
         return ticket.place
 
     def join(self, ticket: Ticket) -> bool:
@@ -119,18 +119,14 @@ class Gate:
         Returns:
             False if the queue is full.
         """
-        joined = self._decide(Gate._join, ticket)
-        self._tidy()
-        return bool(joined)
+        return bool(self._decide(Gate._join, ticket))
 
     def claim(self, ticket: Ticket) -> None:
         """Find out what came of waiting when the time is up: a place after all, or the ticket leaves the queue."""
         self._decide(Gate._claim, ticket)
-        self._tidy()
 
     def leave(self, ticket: Ticket) -> None:
         """Leave the queue, or give back the place that was got meanwhile. Never waits; safe in a finaliser."""
-        ticket.claimed = False
         self._note(Gate._forget, ticket)
 
     def end(self, place: Place) -> None:
@@ -150,7 +146,6 @@ class Gate:
         found: list[Counts] = []
         if self._decide(Gate._count, found) is None:
             self._count(found)  # in the midst of a decision: as good as can be told
-        self._tidy()
         return found[0]
 
     def _note(self, handler: Callable[[Gate, Any], object], subject: object) -> None:
@@ -164,7 +159,7 @@ class Gate:
                 return
 
     def _decide(self, decision: Callable[[Gate, Any], bool], subject: object, *, blocking: bool = True) -> bool | None:
-        """Decide something alone, after reading the notes; let in who may come in, and wake them outside the lock.
+        """Decide something alone, after doing what the notes say, and let in who may come in.
 
         Returns:
             What the decision was; `None` if none was made, because somebody else is deciding: with `blocking`, that can
@@ -172,24 +167,26 @@ class Gate:
         """
         if self._owned():
             return None
-        admitted: list[Ticket] = []
         try:
             if not self._acquire(blocking):
                 return None
             while self._notes:
                 handler, noted = self._notes.popleft()
                 handler(self, noted)
-            self._admit(admitted)
+            self._admit()
             answer = decision(self, subject)
-            self._admit(admitted)  # a place may have come back before the decision could be seen
+            self._admit()  # a place may have come back before the decision could be seen
             self._release()
-            self._wake(admitted)
         except BaseException:
             if self._owned():
-                self._release()
-            self._wake(admitted)  # perhaps a second time, which does nothing
+                try:
+                    self._admit()  # who has a place has to be woken, whatever came in between
+                finally:
+                    self._release()
             self._tidy()
             raise
+        if blocking:
+            self._tidy()
         return answer
 
     def _place(self) -> Place | None:
@@ -209,10 +206,7 @@ class Gate:
 
     def _let_in(self, ticket: Ticket) -> bool:
         """Give a ticket a place, if there is one for it. Needs the lock."""
-        if ticket.pooled and self._pooled >= self._threads:
-            return False
-        place = self._place()
-        if place is None:
+        if (ticket.pooled and self._pooled >= self._threads) or (place := self._place()) is None:
             return False
         place.seat.uses += 1
         place.seat.pooled = ticket.pooled
@@ -220,19 +214,16 @@ class Gate:
         ticket.place = place
         return True
 
-    def _admit(self, admitted: list[Ticket]) -> None:
+    def _admit(self) -> None:
         """Let in those who wait, in order; a pooled call that lacks a thread holds up all behind it. Needs the lock."""
         while self.queue:
             ticket = next(iter(self.queue))
-            if not self._let_in(ticket):
+            if ticket.place is None and not self._let_in(ticket):
                 return
-            admitted.append(ticket)
+            there = ticket.waiter.wake()
             del self.queue[ticket]
-
-    def _wake(self, admitted: list[Ticket]) -> None:
-        for ticket in admitted:
-            if not ticket.waiter.wake():
-                self._notes.append((Gate._unreachable, ticket))
+            if not there:  # its loop is closed
+                self._forget(ticket)
 
     # Decisions (they answer something) and notes (nobody waits for an answer). All need the lock.
 
@@ -245,15 +236,24 @@ class Gate:
     def _join(self, ticket: Ticket) -> bool:
         if self._enter(ticket):
             return True
+        if len(self.queue) >= self._most_waiting:
+            self._sweep()
         if ticket.waiter is None or len(self.queue) >= self._most_waiting:
             self._rejected += 1
             return False
         self.queue[ticket] = None
         return True
 
+    def _sweep(self) -> None:
+        """Take those out of a full queue whose loops were closed; now and then only, so that a refusal stays cheap."""
+        self._patience -= 1
+        if self._patience < 0:
+            for ticket in [each for each in self.queue if each.waiter.gone()]:
+                del self.queue[ticket]
+            self._patience = len(self.queue)
+
     def _claim(self, ticket: Ticket) -> bool:
-        ticket.claimed = ticket.place is not None
-        if not ticket.claimed:
+        if ticket.place is None:
             self._timeout += 1
             self.queue.pop(ticket, None)
         return True
@@ -267,17 +267,11 @@ class Gate:
 
     def _forget(self, ticket: Ticket) -> None:
         """See off a ticket that will not be used."""
+        self.queue.pop(ticket, None)
         place, ticket.place = ticket.place, None
-        if place is None:
-            self.queue.pop(ticket, None)
-        else:
+        if place is not None:
             place.seat.uses -= 1
             self._ended(place)
-
-    def _unreachable(self, ticket: Ticket) -> None:
-        """See off a ticket whose loop was closed when it was to be woken, unless it had found its place by itself."""
-        if not ticket.claimed:
-            self._forget(ticket)
 
     def _ended(self, place: Place) -> None:
         """Take back a place, and a thread if it came with one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from recoup._core import checks, mode, timing, waiting
@@ -125,17 +126,10 @@ class Bulkhead(Strategy):
     ) -> None:
         self.__exit__(kind, error, trace)
 
-    @property
-    def _threads(self) -> Pool:
-        """The pool, which is there as soon as one of its pumps is."""
-        if self._pool is None:  # pragma: no cover - for the type checker: there are no such pumps without a pool
-            raise AssertionError
-        return self._pool
-
     def _pumps(self, place: Place) -> Sequence[Pump]:
         colour, gate = place.colour, self._gate
         if colour is Colour.SYNC and self._pool is not None:
-            return [Pump(pumps.pooling, (self._enlist,))]
+            return [Pump(pumps.pooling, (partial(self._enlist, self._pool),))]
         wait: Callable[..., Any] = self._wait_async if colour.is_async else self._wait
         factory: Callable[..., Any]
         if colour.is_stream:
@@ -145,7 +139,9 @@ class Bulkhead(Strategy):
         return [Pump(factory, (gate.take, wait, gate.back, gate.queue, gate.settle))]
 
     def _bridge(self, place: Place) -> Pump | None:  # noqa: ARG002 - it is the same pump in every place
-        return None if self._pool is None else Pump(pumps.pooling_async, (self._enlist_async,))
+        if self._pool is None:
+            return None
+        return Pump(pumps.pooling_async, (partial(self._enlist_async, self._pool),))
 
     def _accept(self, colour: Colour, target: object) -> None:
         super()._accept(colour, target)
@@ -202,17 +198,17 @@ class Bulkhead(Strategy):
             raise visit.refusal()
         return place
 
-    def _enlist(self, fn: Callable[..., Any]) -> ThreadJob:
+    def _enlist(self, pool: Pool, fn: Callable[..., Any]) -> ThreadJob:
         """Wait for a place and a thread."""
         from recoup.strategies.bulkhead.pool import ThreadJob  # noqa: PLC0415 - as in __init__
 
-        return ThreadJob(self._threads, self._gate, self._wait(pooled=True), fn, self.name)
+        return ThreadJob(pool, self._gate, self._wait(pooled=True), fn, self.name)
 
-    async def _enlist_async(self, fn: Callable[..., Any]) -> TaskJob:
+    async def _enlist_async(self, pool: Pool, fn: Callable[..., Any]) -> TaskJob:
         """Do what `_enlist` does in async code."""
         from recoup.strategies.bulkhead.pool import TaskJob  # noqa: PLC0415 - as in __init__
 
-        return TaskJob(self._threads, self._gate, await self._wait_async(pooled=True), fn, self.name)
+        return TaskJob(pool, self._gate, await self._wait_async(pooled=True), fn, self.name)
 
 
 @overload

@@ -78,16 +78,14 @@ class Ticket:
         waiter: Whom to wake; `None` for a call that will not wait.
         pooled: Whether the call also needs one of the gate's threads.
         place: What it was given; `None` while it waits.
-        claimed: Whether the call has seen its place and lives on it.
     """
 
-    __slots__ = ("claimed", "place", "pooled", "waiter")
+    __slots__ = ("place", "pooled", "waiter")
 
     def __init__(self, waiter: Any, *, pooled: bool = False) -> None:
         self.waiter = waiter
         self.pooled = pooled
         self.place: Place | None = None
-        self.claimed = False
 
 
 def _uncounted() -> Place:

@@ -1,0 +1,346 @@
+"""Run a few threads in every possible order of their atomic steps.
+
+Each actor is a real thread, but only one runs at a time: before each step that others can see, it comes to `step`,
+where the schedule decides who goes on. `explore` runs a scenario again and again, each time with another schedule,
+until every choice has been made in every state that can be reached. Two runs that meet in the same state go on alike,
+so the second one is not followed further. With many actors there are too many schedules; then only those are tried that
+interrupt an actor who could go on a few times at most (Musuvathi and Qadeer, "Iterative context bounding for systematic
+testing of multithreaded programs", PLDI 2007: nearly all such faults need two).
+
+The code under test is the real one; only its lock, deques and queue are replaced by ones that come to `step`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING, Any
+
+from recoup._core import waiting
+from recoup.strategies.bulkhead import state
+from recoup.strategies.bulkhead.strategy import Bulkhead
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pytest
+
+    from recoup.strategies.bulkhead.config import BulkheadConfig
+    from recoup.strategies.bulkhead.tickets import Ticket
+
+    Scenario = Callable[["World"], list[Callable[[], None]]]
+
+
+class Stuck(AssertionError):
+    """Somebody waits and nobody is left who could wake him."""
+
+
+class Cancelled(BaseException):
+    """What a cancelled waiter meets instead of the end of its wait."""
+
+
+def _always() -> bool:
+    return True
+
+
+class Actor:
+    """One thread, and what it has seen so far."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.turn = threading.Lock()
+        self.turn.acquire()
+        self.ready: Callable[[], bool] = _always
+        self.done = False
+        self.steps = 0
+        self.seen: list[object] = []
+        self.error: BaseException | None = None
+
+
+class World:
+    """One run of a scenario under one schedule."""
+
+    def __init__(self, choices: list[int], visited: dict[object, int], most_interruptions: int) -> None:
+        self.choices = choices
+        self.visited = visited
+        self.interruptions_left = most_interruptions
+        self.branches: list[int] = []  # how many could be chosen, at each choice made
+        self.fresh = True
+        self.actors: list[Actor] = []
+        self.log: list[tuple[str, int]] = []
+        self.over = threading.Event()
+        self.stuck = False
+        self.lock: Any = None
+        self.bulkhead: Any = None
+        self.inside = self.most_inside = 0
+
+    @property
+    def me(self) -> Actor | None:
+        name = threading.current_thread().name
+        return self.actors[int(name[6:])] if name.startswith("actor-") else None
+
+    def step(self, ready: Callable[[], bool] = _always) -> None:
+        """Let the schedule decide who goes on; come back when it is this actor's turn and `ready()` is true."""
+        me = self.me
+        if me is None or self.stuck:
+            return
+        me.steps += 1
+        me.ready = ready
+        self._hand_on(me)
+        me.ready = _always
+
+    def saw(self, what: object) -> Any:
+        """Note what an actor saw, because what it does next depends on it."""
+        if (me := self.me) is not None:
+            me.seen.append(what)
+        return what
+
+    def tell(self, event: str, actor: int | None = None) -> None:
+        """Write down what happened."""
+        if actor is not None or self.me is not None:
+            self.log.append((event, self.me.number if actor is None and self.me else actor or 0))
+
+    def run(self, bodies: list[Callable[[], None]]) -> None:
+        """Run one actor for each body to the end."""
+        self.actors = [Actor(number) for number in range(len(bodies))]
+        threads = [
+            threading.Thread(target=self._act, args=(actor, body), name=f"actor-{actor.number}", daemon=True)
+            for actor, body in zip(self.actors, bodies, strict=True)
+        ]
+        for thread in threads:
+            thread.start()
+        self._choose().turn.release()
+        assert self.over.wait(60), "the schedule itself hangs"
+        if self.stuck:
+            raise Stuck(f"nobody can go on: {self.log}")
+        for thread in threads:
+            thread.join()
+        for actor in self.actors:
+            if actor.error is not None:
+                raise actor.error
+
+    def _act(self, actor: Actor, body: Callable[[], None]) -> None:
+        actor.turn.acquire()
+        try:
+            body()
+        except BaseException as error:  # noqa: BLE001 - raised in the main thread
+            actor.error = error
+        actor.done = True
+        if all(each.done for each in self.actors):
+            self.over.set()
+        elif (heir := self._choose()) is not None:
+            heir.turn.release()
+
+    def _hand_on(self, me: Actor) -> None:
+        heir = self._choose(me)
+        if heir is me:
+            return
+        if heir is not None:
+            heir.turn.release()
+        me.turn.acquire()
+
+    def _choose(self, me: Actor | None = None) -> Any:
+        able = [actor for actor in self.actors if not actor.done and actor.ready()]
+        if not able:
+            self.stuck = True
+            self.over.set()
+            return None
+        interrupts = me in able
+        if interrupts:
+            able.sort(key=lambda actor: actor is not me)  # the first choice is to go on
+            if not self.interruptions_left:
+                return me
+        if len(able) == 1:
+            return able[0]
+        chosen = self._choice(len(able))
+        if chosen and interrupts:
+            self.interruptions_left -= 1
+        return able[chosen]
+
+    def _choice(self, options: int) -> int:
+        made = len(self.branches)
+        if made >= len(self.choices):
+            if self.fresh:
+                now = self._fingerprint()
+                self.fresh = self.visited.get(now, -1) < self.interruptions_left
+                if self.fresh:
+                    self.visited[now] = self.interruptions_left
+            if not self.fresh:
+                return 0
+            self.choices.append(0)
+        self.branches.append(options)
+        return self.choices[made]
+
+    def _fingerprint(self) -> object:
+        gate = self.bulkhead._gate
+        number = {id(seat): index for index, seat in enumerate(gate._seats)}
+
+        def shown(subject: object) -> object:
+            waiter = getattr(subject, "waiter", None)
+            return getattr(waiter, "number", None)
+
+        return (
+            tuple((actor.done, actor.steps, tuple(actor.seen)) for actor in self.actors),
+            self.lock.owner,
+            self.inside,
+            tuple(number.get(id(place.seat)) for place in list.__iter__(list(deque.__iter__(gate._free)))),
+            tuple(shown(ticket) for ticket in OrderedDict.__iter__(gate.queue)),
+            tuple((note[0].__name__, shown(note[1])) for note in deque.__iter__(gate._notes)),
+        )
+
+
+class SteppedLock:
+    """A reentrant lock whose steps are scheduled."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.owner: int | None = None
+
+    def acquire(self, blocking: bool = True) -> bool:
+        me = self.world.me
+        number = -1 if me is None else me.number
+        self.world.step((lambda: self.owner is None) if blocking else _always)
+        if self.owner is not None:
+            assert self.owner != number, "nobody enters twice here"
+            return bool(self.world.saw(False))
+        self.owner = number
+        return bool(self.world.saw(True))
+
+    def release(self) -> None:
+        self.world.step()
+        self.owner = None
+        self.world.saw("released")
+
+    def _is_owned(self) -> bool:
+        me = self.world.me
+        return self.owner == (-1 if me is None else me.number)
+
+
+def stepped(base: type, world: World, **methods: str) -> type:
+    """Make a subclass whose methods are steps."""
+
+    def method(name: str, what: str) -> Any:
+        original = getattr(base, name)
+
+        def stepping(self: Any, *args: Any) -> Any:
+            world.step()
+            try:
+                result = original(self, *args)
+            except LookupError:
+                world.saw(f"{what}: none")
+                raise
+            world.saw(f"{what}: {result if isinstance(result, int) else '.'}")
+            return result
+
+        return stepping
+
+    return type(f"Stepped{base.__name__}", (base,), {name: method(name, what) for name, what in methods.items()})
+
+
+class SteppedWaiter:
+    """Waits in the schedule.
+
+    Args:
+        world: The run.
+        end: "patient" waits until it is woken; "late" may be out of time at any moment; "cancelled" meets a
+            cancellation, before or after it is woken; so does "gone", whose loop is closed.
+    """
+
+    def __init__(self, world: World, end: str) -> None:
+        self.world = world
+        self.end = end
+        self.woken = False
+        assert world.me is not None
+        self.number = world.me.number
+
+    def wake(self) -> bool:
+        self.world.step()
+        self.woken = True
+        self.world.saw("woke")
+        return self.end != "gone"
+
+    def gone(self) -> bool:
+        return self.end == "gone"
+
+    def wait(self, seconds: float) -> bool:
+        self.world.step((lambda: self.woken) if self.end == "patient" else _always)
+        if self.end in ("cancelled", "gone"):
+            raise Cancelled
+        return bool(self.world.saw(self.woken))
+
+
+def build(world: World, config: BulkheadConfig, monkeypatch: pytest.MonkeyPatch, ends: dict[int, str]) -> Bulkhead:
+    """Make a bulkhead all of whose steps are scheduled."""
+    world.lock = SteppedLock(world)
+    monkeypatch.setattr(state, "RLock", lambda: world.lock)
+    steps = {"append": "append", "pop": "pop", "popleft": "popleft", "__len__": "len"}
+    monkeypatch.setattr(state, "deque", stepped(deque, world, **steps))
+    queue: Any = stepped(OrderedDict, world, __len__="waiting", __setitem__="queue", __delitem__="leave", pop="leave")
+    plain_set = queue.__setitem__
+
+    def set_and_tell(self: Any, ticket: Ticket, value: None) -> None:
+        plain_set(self, ticket, value)
+        world.tell("queued", ticket.waiter.number)
+
+    queue.__setitem__ = set_and_tell
+    monkeypatch.setattr(state, "OrderedDict", queue)
+    monkeypatch.setattr(
+        waiting,
+        "for_thread",
+        lambda: SteppedWaiter(world, ends.get(world.me.number if world.me else -1, "patient")),
+    )
+    world.bulkhead = Bulkhead(config)
+    gate = world.bulkhead._gate
+    gate._seats = stepped(list, world, append="mint", __len__="seats")()
+    let_in = gate._let_in
+
+    def let_in_and_tell(ticket: Ticket) -> bool:
+        admitted = bool(let_in(ticket))
+        if admitted:
+            world.tell("admitted", None if ticket.waiter is None else ticket.waiter.number)
+        return admitted
+
+    gate._let_in = let_in_and_tell
+    take = gate._pop
+
+    def pop_and_tell() -> Any:
+        place = take()
+        if not world.lock._is_owned():
+            world.tell("admitted")
+        return place
+
+    gate._pop = pop_and_tell
+    return world.bulkhead  # type: ignore[no-any-return]
+
+
+def explore(
+    scenario: Callable[[World], list[Callable[[], None]]],
+    check: Callable[[World], None],
+    most_interruptions: int = 10**6,
+) -> int:
+    """Run a scenario under every schedule with so many interruptions; return how many runs that took."""
+    visited: dict[object, int] = {}
+    pending: list[list[int]] = [[]]
+    runs = 0
+    while pending:
+        choices = pending.pop()
+        world = World(list(choices), visited, most_interruptions)
+        world.run(scenario(world))
+        check(world)
+        runs += 1
+        for depth in range(len(choices), len(world.branches)):
+            pending.extend([*world.choices[:depth], other] for other in range(1, world.branches[depth]))
+    return runs
+
+
+def overtaken(log: list[tuple[str, int]]) -> Iterator[tuple[int, int]]:
+    """Find pairs in a log: the first waited when the second came (or queued up behind it), and was let in later."""
+    moments: dict[str, dict[int, int]] = {"queued": {}, "came": {}, "admitted": {}}
+    for moment, (event, actor) in enumerate(log):
+        moments.get(event, {}).setdefault(actor, moment)
+    queued, came, admitted = moments.values()
+    for first, since in queued.items():
+        for second, arrival in came.items():
+            behind = arrival > since or queued.get(second, -1) > since
+            if second != first and behind and admitted.get(second, 10**9) < admitted.get(first, -1):
+                yield first, second
