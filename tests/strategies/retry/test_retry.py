@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import threading
 import weakref
 from typing import Any
@@ -337,8 +338,8 @@ def test_one_object_shared_by_many_calls_behaves_like_many(both: Both, clock: Vi
     assert all(len(script.calls) == 3 for script in scripts)
 
 
-@pytest.mark.parametrize("fails", [True, False])
-def test_no_cycle_keeps_the_callers_locals(both: Both, fails: bool) -> None:
+@pytest.mark.parametrize("how", ["fails", "turned down", "succeeds later", "block", "stream"])
+def test_no_cycle_keeps_the_callers_locals(both: Both, how: str) -> None:
     """With the collector off everything dies with the call (G11)."""
 
     class Local:
@@ -346,18 +347,26 @@ def test_no_cycle_keeps_the_callers_locals(both: Both, fails: bool) -> None:
 
     def call() -> weakref.ref[Local]:
         local = Local()
+        tries = iter(range(9))
 
         def work(kept: Any) -> Any:
-            if fails:
+            if how == "fails" or (how == "succeeds later" and not next(tries)):
                 raise OSError("x")
             return 500
 
-        function = retry(initial_delay=0, retry_on_result=lambda _: True)(both.wrap(work))
+        def stream(kept: Any) -> Any:
+            if not next(tries):
+                raise OSError("x")
+            yield 500
+
+        executor = retry(initial_delay=0, retry_on_result=(lambda _: True) if how == "turned down" else None)
         try:
-            made = function(local)
-            while both.is_async:  # by hand: asyncio's own frames make cycles
-                made.send(None)
-        except (OSError, StopIteration):
+            if how == "block":
+                blocks = in_blocks_async(executor, local) if both.is_async else in_blocks(executor, local)
+                run_by_hand(blocks)
+            else:
+                run_by_hand(executor(both.wrap(stream if how == "stream" else work))(local))
+        except OSError:
             pass
         return weakref.ref(local)
 
@@ -367,6 +376,36 @@ def test_no_cycle_keeps_the_callers_locals(both: Both, fails: bool) -> None:
         assert call()() is None
     finally:
         gc.enable()
+
+
+def in_blocks(executor: RetryExecutor, local: Any) -> None:
+    for attempt in executor:
+        with attempt:
+            raise OSError("x")
+
+
+async def in_blocks_async(executor: RetryExecutor, local: Any) -> None:
+    async for attempt in executor:
+        async with attempt:
+            raise OSError("x")
+
+
+def run_by_hand(made: Any) -> None:
+    """Run a coroutine, a generator or an async generator without a loop: asyncio's own frames make cycles."""
+    if inspect.isgenerator(made):
+        list(made)
+    if inspect.isasyncgen(made):
+        made = consumed(made)
+    while inspect.iscoroutine(made):
+        try:
+            made.send(None)
+        except StopIteration:
+            return
+
+
+async def consumed(stream: Any) -> None:
+    async for _ in stream:
+        pass
 
 
 def test_on_makes_a_new_executor() -> None:

@@ -69,6 +69,7 @@ class Attempt:
             return False
         tries.run = tries.executor._decide(tries.run, error)
         tries.executor._tell(tries.run, error)
+        tries.run.forget()
         if tries.run.delay is None:
             return False
         tries.state = "again"
@@ -101,6 +102,7 @@ class AsyncAttempt:
             return False
         tries.run = tries.executor._decide(tries.run, error)
         await tries.executor._tell_async(tries.run, error)
+        tries.run.forget()
         if tries.run.delay is None:
             return False
         tries.state = "again"

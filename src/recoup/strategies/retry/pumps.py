@@ -1,7 +1,8 @@
 """The pumps of retry, one in each colour and kind.
 
 They keep nothing on the way of a healthy call: `decide` makes the run at the first failure. A run's `delay` is `None`
-when retrying is over. The next attempt begins outside the `except` block, so that its error has no new context.
+when retrying is over. The next attempt begins outside the `except` block, so that its error has no new context. A run
+remembers the last error, in whose traceback this frame is: dropping the run at the end opens that cycle (rule G11).
 """
 
 from __future__ import annotations
@@ -34,27 +35,34 @@ def retrying(
 
     def retrying(*args: Any, **kwargs: Any) -> Any:
         run = None
-        while True:
-            try:
-                result = fn(*args, **kwargs)
-            except Exception as error:
-                run = decide(run, error)
-                tell(run, error)
-                if run.delay is None:
-                    raise
-            else:
-                if judge is None:
-                    return result
-                rejection = judge(result)
-                if rejection is None:
-                    if run is not None:
-                        drop(run, result)
-                    return result
-                run = decide(run, rejection)
-                tell(run, rejection)
-                if run.delay is None:
-                    return run.last(result)
-            sleep(run.delay)
+        try:
+            while True:
+                try:
+                    result = fn(*args, **kwargs)
+                except Exception as error:
+                    run = decide(run, error)
+                    tell(run, error)
+                    if run.delay is None:
+                        raise
+                else:
+                    if judge is None:
+                        return result
+                    rejection = judge(result)
+                    if rejection is None:
+                        if run is not None:
+                            drop(run, result)
+                        return result
+                    run = decide(run, rejection)
+                    tell(run, rejection)
+                    if run.delay is None:
+                        return run.last(result)
+                sleep(run.delay)
+        except BaseException as end:
+            if run is not None:
+                run.ended(end)
+            raise
+        finally:
+            run = None
 
     return retrying
 
@@ -71,27 +79,34 @@ def retrying_async(
 
     async def retrying(*args: Any, **kwargs: Any) -> Any:
         run = None
-        while True:
-            try:
-                result = await fn(*args, **kwargs)
-            except Exception as error:
-                run = decide(run, error)
-                await tell(run, error)
-                if run.delay is None:
-                    raise
-            else:
-                if judge is None:
-                    return result
-                rejection = judge(result)
-                if rejection is None:
-                    if run is not None:
-                        await drop(run, result)
-                    return result
-                run = decide(run, rejection)
-                await tell(run, rejection)
-                if run.delay is None:
-                    return run.last(result)
-            await sleep(run.delay)
+        try:
+            while True:
+                try:
+                    result = await fn(*args, **kwargs)
+                except Exception as error:
+                    run = decide(run, error)
+                    await tell(run, error)
+                    if run.delay is None:
+                        raise
+                else:
+                    if judge is None:
+                        return result
+                    rejection = judge(result)
+                    if rejection is None:
+                        if run is not None:
+                            await drop(run, result)
+                        return result
+                    run = decide(run, rejection)
+                    await tell(run, rejection)
+                    if run.delay is None:
+                        return run.last(result)
+                await sleep(run.delay)
+        except BaseException as end:
+            if run is not None:
+                run.ended(end)
+            raise
+        finally:
+            run = None
 
     return retrying
 
@@ -106,23 +121,30 @@ def retrying_stream(
 
     def retrying(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         run = None
-        while True:
-            cursor = Cursor(fn(*args, **kwargs))
-            try:
-                while cursor.advance():
-                    try:
-                        cursor.sent = yield cursor.item
-                    except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
-                        cursor.thrown = thrown
-                return cursor.value  # noqa: TRY300 - the loop ends here
-            except Exception as error:
-                if cursor.started:
-                    raise
-                run = decide(run, error)
-                tell(run, error)
-                if run.delay is None:
-                    raise
-            sleep(run.delay)
+        try:
+            while True:
+                cursor = Cursor(fn(*args, **kwargs))
+                try:
+                    while cursor.advance():
+                        try:
+                            cursor.sent = yield cursor.item
+                        except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
+                            cursor.thrown = thrown
+                    return cursor.value  # noqa: TRY300 - the loop ends here
+                except Exception as error:
+                    if cursor.started:
+                        raise
+                    run = decide(run, error)
+                    tell(run, error)
+                    if run.delay is None:
+                        raise
+                sleep(run.delay)
+        except BaseException as end:
+            if run is not None:
+                run.ended(end)
+            raise
+        finally:
+            run = None
 
     return retrying
 
@@ -137,22 +159,29 @@ def retrying_stream_async(
 
     async def retrying(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         run = None
-        while True:
-            cursor = AsyncCursor(fn(*args, **kwargs))
-            try:
-                while await cursor.advance():
-                    try:
-                        cursor.sent = yield cursor.item
-                    except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
-                        cursor.thrown = thrown
-                return  # noqa: TRY300 - the loop ends here
-            except Exception as error:
-                if cursor.started:
-                    raise
-                run = decide(run, error)
-                await tell(run, error)
-                if run.delay is None:
-                    raise
-            await sleep(run.delay)
+        try:
+            while True:
+                cursor = AsyncCursor(fn(*args, **kwargs))
+                try:
+                    while await cursor.advance():
+                        try:
+                            cursor.sent = yield cursor.item
+                        except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
+                            cursor.thrown = thrown
+                    return  # noqa: TRY300 - the loop ends here
+                except Exception as error:
+                    if cursor.started:
+                        raise
+                    run = decide(run, error)
+                    await tell(run, error)
+                    if run.delay is None:
+                        raise
+                await sleep(run.delay)
+        except BaseException as end:
+            if run is not None:
+                run.ended(end)
+            raise
+        finally:
+            run = None
 
     return retrying

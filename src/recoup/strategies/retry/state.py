@@ -2,14 +2,16 @@
 
     (no failure yet: no state) --failed--> WAIT (delay is a number) --failed--> ... --failed--> STOP (delay is None)
 
-A `RetryRun` belongs to one call, so nobody locks. It is made at the first failure: a healthy call pays nothing. It
-never keeps an exception: the frame that holds the run is in the traceback of that exception, and the two would keep
-each other and all of the caller's locals alive until the collector runs (rule G11).
+A `RetryRun` belongs to one call, so nobody locks. It is made at the first failure: a healthy call pays nothing. While
+the call lasts it keeps the last error, for whoever cuts the next attempt off (rule R3). The frame that holds the run is
+in the traceback of that error: it has to drop the run at its end, or the two would keep each other and all of the
+caller's locals alive until the collector runs (rule G11).
 """
 
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 from recoup._core import conditions
 from recoup._core.notes import note
@@ -58,11 +60,12 @@ class RetryRun:
         reason: Why retrying is over, in words; empty if the error was not one to retry at all.
     """
 
-    __slots__ = ("_plan", "_since", "attempts", "delay", "elapsed", "held", "reason")
+    __slots__ = ("_error", "_plan", "_since", "attempts", "delay", "elapsed", "held", "reason")
 
     def __init__(self, plan: RetryPlan, now: float) -> None:
         self._plan = plan
         self._since = now
+        self._error: BaseException | None = None
         self.attempts = 0
         self.delay: float | None = None
         self.elapsed = 0.0
@@ -75,12 +78,13 @@ class RetryRun:
         """Take note of a failed attempt and decide.
 
         Args:
-            error: The error, or the `UnacceptableResult`; not kept.
+            error: The error, or the `UnacceptableResult`.
             now: Seconds on a monotonic clock.
             left: Seconds until the ambient deadline; `None` if there is none.
             uniform: Draws evenly between two numbers.
         """
         self.attempts += 1
+        self._error = error
         self.elapsed = max(0.0, now - self._since)
         previous, self.delay = self.delay, None
         config = self._plan.config
@@ -106,6 +110,16 @@ class RetryRun:
         """Give up because recovery is switched off here."""
         self.attempts += 1
         self.delay = None
+
+    def forget(self) -> None:
+        """Drop the last error, where no time limit can cut the next attempt off."""
+        self._error = None
+
+    def ended(self, end: BaseException) -> None:
+        """Tell a cancellation which failure came before it, so that a time limit that sent it can name the cause."""
+        if not isinstance(end, Exception) and self._error is not None:
+            with suppress(Exception):  # somebody's class without attributes; the cause is a courtesy
+                end.__recoup_failure__ = self._error  # type: ignore[attr-defined]
 
     def _stop(self, error: BaseException, reason: str) -> None:
         self.reason = reason
