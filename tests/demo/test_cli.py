@@ -87,6 +87,7 @@ def test_python_m_recoup_is_the_same_program() -> None:
         check=True,
     )
     assert ended.stdout == f"recoup {recoup.__version__}\n"
+    assert import_module("recoup.__main__").main is cli.main  # and to import it runs nothing
 
 
 @pytest.mark.parametrize("speed", ["0", "-1", "0.4", "5", "nan", "inf", "fast"])

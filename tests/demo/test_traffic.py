@@ -11,7 +11,8 @@ import pytest
 from recoup.demo.clients import Price
 from recoup.demo.figures import Account, Outcome
 from recoup.demo.script import Phase
-from recoup.demo.traffic import Arrival, Side, arrivals, drive
+from recoup.demo.stage import Stage
+from recoup.demo.traffic import Side, arrivals, drive
 
 if TYPE_CHECKING:
     from recoup.testing import VirtualClock
@@ -51,7 +52,8 @@ async def test_every_side_gets_the_same_callers_at_the_same_time(clock: VirtualC
     sides = [Side(quick, Account()), Side(stuck, Account())]
     entered = []
     begin = now()
-    await drive(PHASES, sides, rate=20.0, seed=1, enter=lambda phase: entered.append((phase.name, now() - begin)))
+    stage = Stage(PHASES, now)
+    await drive(stage, sides, rate=20.0, seed=1, enter=lambda phase: entered.append((phase.name, now() - begin)))
     assert asked["quick"] == asked["stuck"]
     assert 30 < len(asked["quick"]) < 90
     assert entered == [("one", 0.0), ("two", pytest.approx(2.0))]
@@ -59,6 +61,26 @@ async def test_every_side_gets_the_same_callers_at_the_same_time(clock: VirtualC
     assert sides[1].account.percentile(0.5) == pytest.approx(60.0)
     assert sides[1].account.running == 0
     assert min(at for at, _ in asked["stuck"]) >= begin
+
+
+async def test_a_process_that_was_kept_from_running_makes_up_for_nothing(clock: VirtualClock) -> None:
+    """A second without running stops the time of the script: no burst of calls follows, and none is left out."""
+    now = asyncio.get_running_loop().time
+    asked: list[float] = []
+    gone = 0.0
+
+    async def fetch(item: int) -> Price:
+        nonlocal gone
+        asked.append(now())
+        gone = 1.0 if len(asked) >= 10 else 0.0
+        return Price(item, 1, len(asked))
+
+    calm = Stage(PHASES, now)
+    await drive(calm, [Side(fetch, Account())], rate=20.0, seed=1, enter=lambda phase: None)
+    expected, asked[:], gone = [at - asked[0] for at in asked], [], 0.0
+    held = Stage(PHASES, lambda: now() + gone)
+    await drive(held, [Side(fetch, Account())], rate=20.0, seed=1, enter=lambda phase: None)
+    assert [at - asked[0] for at in asked] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +107,7 @@ async def test_only_a_new_answer_of_the_service_is_a_success(
     account = Account()
     side = Side(fetch, account)
     for index, outcome in enumerate(outcomes):
-        await side.call(str(index), Arrival(0.0, 1), asyncio.get_running_loop().time())
+        await side.call(str(index), 1, 0.0)
         assert account.count(outcome, str(index)) == 1
 
 
@@ -97,5 +119,5 @@ async def test_a_cancelled_call_is_cancelled_and_not_counted() -> None:
 
     account = Account()
     with pytest.raises(asyncio.CancelledError):
-        await Side(fetch, account).call("one", Arrival(0.0, 1), 0.0)
+        await Side(fetch, account).call("one", 1, 0.0)
     assert account.count() == 0

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,19 +62,14 @@ def run(options: argparse.Namespace) -> int:
     except ServiceError as error:
         print(f"recoup demo: {error}", file=sys.stderr)
         return BROKEN
-    except BrokenPipeError:
-        # Whoever read our output is gone; without this the interpreter would complain while it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return BROKEN
 
 
 async def _perform(look: Callable[[Stage], View], options: argparse.Namespace) -> Stage:
     from recoup.demo.run import perform  # noqa: PLC0415 - imports aiohttp
 
-    task = asyncio.current_task()
-    if task is not None:
-        # So that the terminal gets its cursor back; the server would end in any case.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    task = cast("asyncio.Task[Stage]", asyncio.current_task())
+    # So that the terminal gets its cursor back; the server would end in any case.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     return await perform(look, speed=options.speed, seed=options.seed)
 
 

@@ -53,8 +53,12 @@ class Stage:
         self._begin = self._now()
 
     def elapsed(self) -> float:
-        """Give the seconds since the start."""
+        """Give the seconds since the start, in the time of the script."""
         return self._now() - self._begin
+
+    def hold(self, seconds: float) -> None:
+        """Stop the time of the script for some seconds that are gone already."""
+        self._begin += seconds
 
     def summary(self, side: str) -> Summary:
         """Give the figures of a client."""
