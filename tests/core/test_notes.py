@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recoup._core.notes import note
+from recoup._core.notes import blame, cause_of, note
 
 
 def test_our_note_is_replaced_and_theirs_are_kept() -> None:
@@ -39,3 +39,18 @@ def test_notes_that_are_no_strings_are_kept() -> None:
     error.__notes__ = [5]  # type: ignore[list-item]
     note(error, "x")
     assert error.__notes__ == [5, "recoup: x"]
+
+
+def test_a_cut_knows_which_failure_came_before() -> None:
+    """The failure if there was one, else the cut itself; a class that takes no attributes loses only the courtesy (R3)."""
+
+    class Frozen(BaseException):
+        def __setattr__(self, name: str, value: Any) -> None:
+            raise AttributeError(name)
+
+    failure, cut, frozen = ValueError(), KeyboardInterrupt(), Frozen()
+    assert cause_of(cut) is cut
+    for end in (cut, frozen):
+        blame(end, failure)
+    assert cause_of(cut) is failure
+    assert cause_of(frozen) is frozen

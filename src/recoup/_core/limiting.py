@@ -16,6 +16,7 @@ from contextlib import suppress
 
 from recoup._core import mode
 from recoup._core.deadlines import Deadline, exceeded
+from recoup._core.notes import cause_of
 from recoup._core.scopes import enter_async, leave_async
 from recoup._core.strategy import Pump
 from recoup._core.streams import AsyncCursor, Cursor
@@ -63,7 +64,7 @@ def limiting_async(fn: Callable[..., Awaitable[Any]], limit: Limit) -> Callable[
             blamed = leave_async(deadline, error)
             if blamed is None:
                 raise
-            raise exceeded(blamed) from error
+            raise exceeded(blamed) from cause_of(error)
         leave_async(deadline)
         return result
 
@@ -144,7 +145,7 @@ class Span:
             blamed = leave_async(deadline, error)
             if blamed is None:
                 raise
-            raise exceeded(blamed) from error
+            raise exceeded(blamed) from cause_of(error)
         finally:
             self._keep(deadline)
         leave_async(deadline)

@@ -1,8 +1,10 @@
-"""One note on the user's exception (PEP 678) that says what was tried."""
+"""What recoup adds to exceptions: one note (PEP 678) that says what was tried, and which failure came before a cut."""
 
 from __future__ import annotations
 
-__all__ = ["note"]
+from contextlib import suppress
+
+__all__ = ["blame", "cause_of", "note"]
 
 PREFIX = "recoup: "
 
@@ -12,10 +14,20 @@ def note(error: BaseException, text: str) -> None:
 
     An exception that refuses notes is left alone: the error matters more than the note.
     """
-    try:
+    with suppress(Exception):  # a class of the user's that forbids attributes; nobody waits for the note
         notes = getattr(error, "__notes__", None)
         if isinstance(notes, list):
             notes[:] = [each for each in notes if not (isinstance(each, str) and each.startswith(PREFIX))]
         error.add_note(PREFIX + text)
-    except Exception:  # noqa: BLE001, S110 - a class of the user's that forbids attributes; nobody waits for the note
-        pass
+
+
+def blame(end: BaseException, failure: BaseException) -> None:
+    """Tell a cancellation which failure came before it (rule R3)."""
+    with suppress(Exception):  # somebody's class without attributes; the cause is a courtesy
+        end.__recoup_failure__ = failure  # type: ignore[attr-defined]
+
+
+def cause_of(end: BaseException) -> BaseException:
+    """Give the failure that came before a cancellation; the cancellation itself if none did."""
+    failure = getattr(end, "__recoup_failure__", None)
+    return failure if isinstance(failure, BaseException) else end

@@ -8,6 +8,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import NamedTuple
 
+from recoup._core.notes import cause_of
 from recoup._core.scopes import enter_async, leave_async
 from recoup._core.timing import Limit, enter, exceeded, leave
 
@@ -54,7 +55,7 @@ async def end_async(owner: object, error: BaseException | None) -> None:
     """
     blamed = leave_async(_ended(owner), error)
     if blamed is not None:
-        raise exceeded(blamed) from error
+        raise exceeded(blamed) from cause_of(error)
 
 
 def _ended(owner: object) -> Term | None:

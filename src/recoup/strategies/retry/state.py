@@ -11,10 +11,9 @@ caller's locals alive until the collector runs (rule G11).
 from __future__ import annotations
 
 import math
-from contextlib import suppress
 
 from recoup._core import conditions
-from recoup._core.notes import note
+from recoup._core.notes import blame, note
 from recoup.errors import Refusal, RetryExhausted, UnacceptableResult
 from recoup.strategies.retry.backoff import Backoff
 
@@ -118,8 +117,7 @@ class RetryRun:
     def ended(self, end: BaseException) -> None:
         """Tell a cancellation which failure came before it, so that a time limit that sent it can name the cause."""
         if not isinstance(end, Exception) and self._error is not None:
-            with suppress(Exception):  # somebody's class without attributes; the cause is a courtesy
-                end.__recoup_failure__ = self._error  # type: ignore[attr-defined]
+            blame(end, self._error)
 
     def _stop(self, error: BaseException, reason: str) -> None:
         self.reason = reason
