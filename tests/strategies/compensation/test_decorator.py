@@ -265,7 +265,7 @@ def test_a_coroutine_that_is_handed_on_is_no_end(both: Both) -> None:
 
     factory: Any = compensating_async if both.is_async else compensating
     with pytest.raises(Pending) as caught:
-        both.call(factory(both.wrap(fail), lambda: None, never, never, Pending))
+        both.call(factory(both.wrap(fail), lambda: None, never, never, never, Pending))
     assert not hasattr(caught.value, "__notes__")
 
 

@@ -1,7 +1,8 @@
 """The pumps of compensation, one in each colour and kind.
 
-They keep nothing on the way of a healthy call; inside a saga (`join` gives it) they report the completed step. The
-arguments are kept, not only passed on, so these pumps have no shaped twin (see `_core/shape.py`).
+A healthy call outside any saga pays for one look at a context variable (`ambient`). Inside one, `join` gives the saga
+that is open, and the completed step is reported to it. The arguments are kept, not only passed on, so these pumps have
+no shaped twin (see `_core/shape.py`).
 
 `undo` is called inside the `except` block: what it raises has the operation's error as its context.
 """
@@ -17,13 +18,15 @@ if TYPE_CHECKING:
 
     from recoup.strategies.compensation.steps import Steps
 
-    Join = Callable[[], Steps | None]
+    Ambient = Callable[[], Steps | None]
+    Join = Callable[[Steps], Steps | None]
 
 __all__ = ["compensating", "compensating_async", "compensating_stream", "compensating_stream_async"]
 
 
 def compensating(
     fn: Callable[..., Any],
+    ambient: Ambient,
     join: Join,
     undo: Callable[..., None],
     keep: Callable[..., None],
@@ -32,7 +35,9 @@ def compensating(
     """Undo what a call has done when it ends with an error."""
 
     def compensating(*args: Any, **kwargs: Any) -> Any:
-        joined = join()
+        joined = ambient()
+        if joined is not None:
+            joined = join(joined)
         try:
             result = fn(*args, **kwargs)
         except pending:  # not an end: the coroutine that the function returned goes on in the async pump
@@ -49,6 +54,7 @@ def compensating(
 
 def compensating_async(
     fn: Callable[..., Awaitable[Any]],
+    ambient: Ambient,
     join: Join,
     undo: Callable[..., Awaitable[None]],
     keep: Callable[..., Awaitable[None]],
@@ -57,7 +63,9 @@ def compensating_async(
     """Undo what an async call has done when it ends with an error."""
 
     async def compensating(*args: Any, **kwargs: Any) -> Any:
-        joined = join()
+        joined = ambient()
+        if joined is not None:
+            joined = join(joined)
         try:
             result = await fn(*args, **kwargs)
         except pending:  # not an end: the coroutine that the function returned goes on in the async pump
@@ -74,6 +82,7 @@ def compensating_async(
 
 def compensating_stream(
     fn: Callable[..., Generator[Any, Any, Any]],
+    ambient: Ambient,
     join: Join,
     undo: Callable[..., None],
     keep: Callable[..., None],
@@ -81,7 +90,9 @@ def compensating_stream(
     """Undo what a generator has done when it ends with an error, at whatever item; closing it early is no error."""
 
     def compensating(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        joined = join()
+        joined = ambient()
+        if joined is not None:
+            joined = join(joined)
         cursor = Cursor(fn(*args, **kwargs))
         try:
             while cursor.advance():
@@ -105,6 +116,7 @@ def compensating_stream(
 
 def compensating_stream_async(
     fn: Callable[..., AsyncGenerator[Any, Any]],
+    ambient: Ambient,
     join: Join,
     undo: Callable[..., Awaitable[None]],
     keep: Callable[..., Awaitable[None]],
@@ -112,7 +124,9 @@ def compensating_stream_async(
     """Undo what an async generator has done when it ends with an error; closing it early is no error."""
 
     async def compensating(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        joined = join()
+        joined = ambient()
+        if joined is not None:
+            joined = join(joined)
         cursor = AsyncCursor(fn(*args, **kwargs))
         try:
             while await cursor.advance():

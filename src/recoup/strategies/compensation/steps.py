@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
     Plan = Callable[[BaseException], list[Task]]
 
-__all__ = ["State", "Steps", "hide", "joined", "leave", "show", "too_late", "unhide"]
+__all__ = ["State", "Steps", "ambient", "hide", "joined", "leave", "show", "still_open", "too_late", "unhide"]
 
 _ambient: ContextVar[Steps | None] = ContextVar("recoup_saga", default=None)
+ambient = _ambient.get  # the saga entered last in this context; it may be closed
 
 
 class State(Enum):
@@ -82,7 +83,7 @@ class Steps:
             self._state = State.COMMITTED
             plans, self._plans = self._plans, []
         if self.outer is None or self.outer.completed(*plans):
-            self.outer = _open(self.outer)
+            self.outer = still_open(self.outer)
             return True
         with self._lock:
             self._state = State.FAILED
@@ -94,14 +95,13 @@ class Steps:
         with self._lock:
             self._state = State.FAILED
             plans, self._plans = self._plans, []
-        self.outer = _open(self.outer)
+        self.outer = still_open(self.outer)
         return plans[::-1]
 
 
 def joined() -> Steps | None:
     """Give the saga that a step which begins now belongs to: the innermost one that is still open (rule G16)."""
-    steps = _ambient.get()
-    return None if steps is None else _open(steps)
+    return still_open(_ambient.get())
 
 
 def show(steps: Steps) -> None:
@@ -138,7 +138,8 @@ def unhide(hidden: Steps, around: Steps | None) -> None:
         _ambient.set(around)
 
 
-def _open(steps: Steps | None) -> Steps | None:
+def still_open(steps: Steps | None) -> Steps | None:
+    """Give a saga, or the innermost one round it that is still open."""
     # Closed sagas forget the closed ones around them, so that a task which spawns its successor for ever keeps none.
     while steps is not None and steps.state is not State.OPEN:
         steps = steps.outer

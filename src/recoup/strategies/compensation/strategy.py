@@ -106,13 +106,14 @@ class Compensation(Strategy):
 
     def _pumps(self, place: Place) -> Sequence[Pump]:
         colour = place.colour
-        join: Callable[[], Steps | None] = partial(self._join, place.target) if colour.is_async else steps.joined
+        join: Callable[..., Steps | None] = partial(self._join, place.target) if colour.is_async else steps.still_open
         undo: Callable[..., Any] = partial(self._undo_async if colour.is_async else self._undo, place.target)
         keep: Callable[..., Any] = partial(self._keep_async if colour.is_async else self._keep, place.target)
         if colour.is_stream:
             factory: Callable[..., Any] = compensating_stream_async if colour.is_async else compensating_stream
-            return [Pump(factory, (join, undo, keep))]
-        return [Pump(compensating_async if colour.is_async else compensating, (join, undo, keep, Pending))]
+            return [Pump(factory, (steps.ambient, join, undo, keep))]
+        factory = compensating_async if colour.is_async else compensating
+        return [Pump(factory, (steps.ambient, join, undo, keep, Pending))]
 
     def _accept(self, colour: Colour, target: object) -> None:
         super()._accept(colour, target)
@@ -134,9 +135,9 @@ class Compensation(Strategy):
     def _worst(self, inner: Worst, colour: Colour) -> Worst:
         return Worst(inner.calls, inner.seconds + (self._seconds if colour.is_async else math.inf))
 
-    def _join(self, target: object) -> Steps | None:
+    def _join(self, target: object, around: Steps) -> Steps | None:
         """Give the saga that an asynchronous step belongs to; refuse before it runs what could not be undone."""
-        joined = steps.joined()
+        joined = steps.still_open(around)
         if joined is not None and not joined.waits:
             found = actions.known_async(self.config.compensation_actions)
             if found:
