@@ -42,7 +42,7 @@ def test_notes_that_are_no_strings_are_kept() -> None:
 
 
 def test_a_cut_knows_which_failure_came_before() -> None:
-    """The failure if there was one, else the cut itself; a class that takes no attributes loses only the courtesy (R3)."""
+    """The failure if there was one, else the cut; a class that takes no attributes loses only the courtesy (R3)."""
 
     class Frozen(BaseException):
         def __setattr__(self, name: str, value: Any) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["retrying", "retrying_async", "retrying_stream", "retrying_stream_async"]
 
 
-def retrying(
+def retrying(  # noqa: C901 - errors and results take the same few steps, and the whole is read at once
     fn: Callable[..., Any],
     decide: Decide,
     judge: Judge | None,
@@ -33,7 +33,7 @@ def retrying(
 ) -> Callable[..., Any]:
     """Call a function until it succeeds or the run says stop."""
 
-    def retrying(*args: Any, **kwargs: Any) -> Any:
+    def retrying(*args: Any, **kwargs: Any) -> Any:  # noqa: C901 - as above
         run = None
         try:
             while True:
@@ -67,7 +67,7 @@ def retrying(
     return retrying
 
 
-def retrying_async(
+def retrying_async(  # noqa: C901 - as its twin
     fn: Callable[..., Awaitable[Any]],
     decide: Decide,
     judge: Judge | None,
@@ -77,7 +77,7 @@ def retrying_async(
 ) -> Callable[..., Awaitable[Any]]:
     """Call an async function until it succeeds or the run says stop."""
 
-    async def retrying(*args: Any, **kwargs: Any) -> Any:
+    async def retrying(*args: Any, **kwargs: Any) -> Any:  # noqa: C901 - as above
         run = None
         try:
             while True:
