@@ -54,7 +54,7 @@ async def end_async(owner: object, error: BaseException | None) -> None:
         DeadlineExceeded: In place of the cancellation by the block's own timer.
     """
     blamed = leave_async(_ended(owner), error)
-    if blamed is not None:
+    if blamed is not None and error is not None:  # nothing is to blame for a block that ended by itself
         raise exceeded(blamed) from cause_of(error)
 
 
