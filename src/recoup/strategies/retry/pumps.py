@@ -19,17 +19,18 @@ if TYPE_CHECKING:
 
     Decide = Callable[[RetryRun | None, Exception], RetryRun]
     Judge = Callable[[Any], UnacceptableResult | None]
+    Tell = Callable[[RetryRun, Exception], None]
+    AsyncTell = Callable[[RetryRun, Exception], Awaitable[None]]
+    Drop = Callable[[RetryRun, Any], None]
+    AsyncDrop = Callable[[RetryRun, Any], Awaitable[None]]
+    Sleep = Callable[[float], None]
+    AsyncSleep = Callable[[float], Awaitable[None]]
 
 __all__ = ["retrying", "retrying_async", "retrying_stream", "retrying_stream_async"]
 
 
 def retrying(  # noqa: C901 - errors and results take the same few steps, and the whole is read at once
-    fn: Callable[..., Any],
-    decide: Decide,
-    judge: Judge | None,
-    tell: Callable[[RetryRun, Exception], None],
-    drop: Callable[[RetryRun, Any], None],
-    sleep: Callable[[float], None],
+    fn: Callable[..., Any], decide: Decide, judge: Judge | None, tell: Tell, drop: Drop, sleep: Sleep
 ) -> Callable[..., Any]:
     """Call a function until it succeeds or the run says stop."""
 
@@ -68,12 +69,7 @@ def retrying(  # noqa: C901 - errors and results take the same few steps, and th
 
 
 def retrying_async(  # noqa: C901 - as its twin
-    fn: Callable[..., Awaitable[Any]],
-    decide: Decide,
-    judge: Judge | None,
-    tell: Callable[[RetryRun, Exception], Awaitable[None]],
-    drop: Callable[[RetryRun, Any], Awaitable[None]],
-    sleep: Callable[[float], Awaitable[None]],
+    fn: Callable[..., Any], decide: Decide, judge: Judge | None, tell: AsyncTell, drop: AsyncDrop, sleep: AsyncSleep
 ) -> Callable[..., Awaitable[Any]]:
     """Call an async function until it succeeds or the run says stop."""
 
@@ -114,8 +110,8 @@ def retrying_async(  # noqa: C901 - as its twin
 def retrying_stream(
     fn: Callable[..., Generator[Any, Any, Any]],
     decide: Decide,
-    tell: Callable[[RetryRun, Exception], None],
-    sleep: Callable[[float], None],
+    tell: Tell,
+    sleep: Sleep,
 ) -> Callable[..., Generator[Any, Any, Any]]:
     """Start a generator anew until its first item; later errors belong to the consumer (rule R8)."""
 
@@ -152,8 +148,8 @@ def retrying_stream(
 def retrying_stream_async(
     fn: Callable[..., AsyncGenerator[Any, Any]],
     decide: Decide,
-    tell: Callable[[RetryRun, Exception], Awaitable[None]],
-    sleep: Callable[[float], Awaitable[None]],
+    tell: AsyncTell,
+    sleep: AsyncSleep,
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     """Start an async generator anew until its first item; later errors belong to the consumer (rule R8)."""
 
