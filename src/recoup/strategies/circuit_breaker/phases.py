@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 GRAIN = 1e-6
-"""A timer is due this many seconds early.
+"""An open time is over this many seconds early.
 
 A clock that counts from 1970 (freezegun's) is a float with steps of 0.24 us: without this, moving it by exactly the
 open time may miss by one step. Nor is anybody sent away to wait for less than a microsecond.
@@ -116,7 +116,7 @@ class HalfOpen:
     def take_back(self, key: int, when: float) -> None:
         """Take in a probe that ended neutrally; too late is as bad as never."""
         until = self.out.pop(key, None)
-        if until is not None and until - when <= GRAIN:
+        if until is not None and until <= when:
             self.lapsed = min(self.lapsed, until)
 
     def restart(self, latest: float) -> None:
@@ -127,7 +127,7 @@ class HalfOpen:
     def lost(self, now: float) -> float:
         """Tell when the first probe expired; infinity if none has."""
         first = next(iter(self.out.values()), math.inf)
-        return min(self.lapsed, first) if first - now <= GRAIN else self.lapsed
+        return min(self.lapsed, first) if first <= now else self.lapsed
 
 
 class Held:
