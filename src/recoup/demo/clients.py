@@ -67,7 +67,7 @@ def protected(http: aiohttp.ClientSession, t: float) -> Fetch:
     @retry(max_attempts=4, initial_delay=0.05 * t, max_delay=0.5 * t, on=transient)
     @circuit_breaker(failure_threshold=16, window_size=20, timeout=2.0 * t, half_open_max=1, on=transient)
     @deadline(ATTEMPT * t, name="attempt")
-    @bulkhead(max_concurrent=50, max_queue_size=100)
+    @bulkhead(max_concurrent=32, max_queue_size=100)
     async def fetch(item: int) -> Price:
         return await ask(http, item)
 

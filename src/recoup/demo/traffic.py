@@ -21,8 +21,8 @@ __all__ = ["Arrival", "Side", "arrivals", "drive"]
 ITEMS = 40
 """How many different prices there are to ask for: few, so that a last known price exists for nearly all."""
 
-TOLERANCE = 0.02
-"""Seconds that a call may be late without stopping the time of the script: timers are late by one or two ms."""
+TOLERANCE = 0.1
+"""Seconds that a call may be late without stopping the time of the script: a handful of calls at once is no burst."""
 
 
 class Arrival(NamedTuple):
