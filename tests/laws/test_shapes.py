@@ -82,7 +82,8 @@ def story(name: str) -> list[object]:
             asynchronous = any(word in kind for word in ("coroutine", "async", "surprising"))
             for args, kwargs in CALLS:
                 result = outcome(operator.attrgetter(kind)(made), asynchronous, args, kwargs)
-                told.append((kind, args, kwargs, result, len(made.calls), made.calls[-1:], str(made.undone)))
+                undone = str(made.undone).replace(made.__name__, "module")
+                told.append((kind, args, kwargs, result, len(made.calls), made.calls[-1:], undone))
                 told.append(clock.monotonic())
                 clock.advance(7)
                 made.calls.clear()
