@@ -34,6 +34,7 @@ class Books:
     def __init__(self) -> None:
         self.stands: list[str] = []
         self.begun: list[str] = []
+        self.tried: list[str] = []
         self.undone: list[str] = []
         self.ended = ""
 
@@ -45,6 +46,7 @@ class Books:
         return name
 
     async def undo(self, state: dict[str, Any]) -> None:
+        self.tried.append(state["name"])
         await Pause()
         self.undone.append(state["name"])
         if state["name"] in self.stands:
@@ -154,6 +156,29 @@ async def test_cancelled_twice_in_every_pair_of_rounds(scene: Scene) -> None:
             break
         first += 1
     assert pairs >= (10 if scene is one_call else 30)
+
+
+@pytest.mark.parametrize("scene", SCENES)
+async def test_a_loop_that_shuts_down_in_every_round(scene: Scene) -> None:
+    """S1: when all tasks are cancelled at once, the compensation's own too, at most the action that runs is lost."""
+    rounds = 1
+    while True:
+        books = Books()
+        task = asyncio.create_task(scene(books))
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+        if task.done():
+            break
+        for each in asyncio.all_tasks() - {asyncio.current_task()}:
+            each.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        assert len(books.stands) <= 1
+        expected = [name for name in reversed(books.begun) for _ in range(2 if "call" in scene.__name__ else 1)]
+        assert len(books.tried) == len(expected)
+        assert len(books.undone) >= len(expected) - 1
+        rounds += 1
+    assert rounds >= 3
 
 
 def drive(coroutine: Coroutine[Any, Any, Any], thrown: dict[int, BaseException]) -> tuple[int, BaseException | None]:

@@ -60,16 +60,19 @@ async def _here(ledger: Ledger, attempt: perform.Attempt) -> None:
 
 async def _in_task(ledger: Ledger, asyncio: Any) -> None:
     """Run it in a task of its own, and wait for that whatever comes."""
-    task = asyncio.get_running_loop().create_task(_own_task(ledger, asyncio), name="recoup compensation")
     anyio = sys.modules.get("anyio")
     cancelled: BaseException | None = None
     try:
         with nullcontext() if anyio is None else anyio.CancelScope(shield=True):
-            while not task.done():
-                try:
-                    await asyncio.wait((task,))
-                except asyncio.CancelledError as error:
-                    cancelled = cancelled or error
+            task = None
+            while task is None or task.cancelled():  # before its first step, by a loop that shuts down: it never ran
+                task = asyncio.create_task(_own_task(ledger, asyncio), name="recoup compensation")
+                while not task.done():
+                    try:
+                        await asyncio.wait((task,))
+                    except asyncio.CancelledError as error:
+                        cancelled = cancelled or error
+        task.result()
         if cancelled is not None:
             ledger.interrupted(cancelled)
     finally:

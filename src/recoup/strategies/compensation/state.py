@@ -41,8 +41,8 @@ class Undo(NamedTuple):
 
     action: Callable[..., object]
     state: dict[str, Any]
-    attempts: int = 1
-    delay: float = 0.0
+    attempts: int
+    delay: float
 
 
 class Notice(NamedTuple):
