@@ -100,6 +100,12 @@ def test_the_names_and_facts_of_a_deadline(clock: VirtualClock) -> None:
     leave(nameless)
 
 
+def test_a_deadline_that_belongs_to_no_call(clock: VirtualClock) -> None:
+    """A bare point in time has nothing that could strike."""
+    bare = timing.Deadline(limit(5), 1005)
+    assert repr(bare) == "<Deadline 'test': 5 s left of 5 s>"
+
+
 def test_check_raises_when_the_time_is_up(clock: VirtualClock) -> None:
     """`check()` raises DeadlineExceeded for code that runs already, and only when no time is left (D3)."""
     term = opened(2, "report")

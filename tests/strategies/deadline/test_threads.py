@@ -449,6 +449,22 @@ def test_nothing_of_a_call_is_kept() -> None:
         gc.enable()
 
 
+def test_a_forked_child_forgets_what_the_parent_does(release: threading.Event) -> None:
+    """All places are free in the child, and no thread of the parent's is counted on (G18)."""
+    limiter = deadline(0.03, mode="thread", thread_workers=1)
+
+    @limiter
+    def work(wait: bool) -> bool:
+        return wait and release.wait(LONG)
+
+    assert work(False) is False
+    with pytest.raises(DeadlineExceeded):
+        work(True)
+    workers_of(limiter).after_fork()
+    assert workers_of(limiter).free() == 1
+    assert work(False) is False
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
 def test_after_a_fork_the_child_has_places_and_threads_of_its_own() -> None:
     """What the parent's threads hold does not count in the child (G18)."""
