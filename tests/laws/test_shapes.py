@@ -71,9 +71,9 @@ def outcome(function: Callable[..., Any], asynchronous: bool, args: Any, kwargs:
         return type(error), str(error), getattr(error, "__notes__", []), type(error.__context__), ours
 
 
-def story(name: str) -> list[object]:
+def story(name: str) -> list[str]:
     """Tell all that happens to the things of a module in a row of calls; state that they share included."""
-    told: list[object] = []
+    told: list[str] = []
     with VirtualClock() as clock:
         made = module(name)
         for kind in KINDS:
@@ -82,9 +82,8 @@ def story(name: str) -> list[object]:
             asynchronous = any(word in kind for word in ("coroutine", "async", "surprising"))
             for args, kwargs in CALLS:
                 result = outcome(operator.attrgetter(kind)(made), asynchronous, args, kwargs)
-                undone = str(made.undone).replace(made.__name__, "module")
-                told.append((kind, args, kwargs, result, len(made.calls), made.calls[-1:], undone))
-                told.append(clock.monotonic())
+                said = (kind, args, kwargs, result, len(made.calls), made.calls[-1:], made.undone, clock.monotonic())
+                told.append(str(said).replace(made.__name__, "module"))
                 clock.advance(7)
                 made.calls.clear()
                 made.undone.clear()
@@ -100,7 +99,7 @@ def test_same(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     assert (first == "a") is (name not in AS_WRITTEN)
     assert module(name).function.__code__.co_varnames[0] == "args"
     assert story(name) == shaped
-    assert len({str(each) for each in shaped}) > 10 * len(CALLS)
+    assert len(set(shaped)) > 10 * len(CALLS)
 
 
 def test_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
