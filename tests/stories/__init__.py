@@ -1,0 +1,1 @@
+"""Composed behaviour: several strategies round one function."""
