@@ -297,6 +297,19 @@ def test_events_tell_what_happened(both: Both, clock: VirtualClock) -> None:
     ]
 
 
+def test_what_counts_is_no_news(both: Both, clock: VirtualClock) -> None:
+    """Successes and failures that change nothing are told to nobody, recorded under the lock or not (C4)."""
+    seen: list[Any] = []
+    for judge in (None, lambda result: result == "bad"):
+        made = Guarded(both, failure_threshold=4, failure_on_result=judge)
+        with subscribe(seen.append):
+            made.call()
+            made.fail()
+            made.call("bad")
+            made.call()
+    assert seen == []
+
+
 def test_late_results_are_told(both: Both, clock: VirtualClock) -> None:
     """Success or failure, they decide nothing and are not a secret (C4)."""
     made = Guarded(both)

@@ -277,6 +277,36 @@ def test_a_lease_given_back_frees_its_place() -> None:
     assert made.view(60.0)[0] is HALF_OPEN
 
 
+def test_a_lease_is_given_back_exactly_once() -> None:
+    """By its call, by its end, and once more by mistake: one entry (G2)."""
+    made = opened(0.0)
+    lease = permit(made, 60.0)
+    lease.give_back(61.0)
+    lease.give_back(62.0)
+    del lease
+    assert [(key, when) for _, key, when in made._returned] == [(0, 61.0)]
+
+
+def test_a_give_back_interrupted_in_the_middle_does_no_harm() -> None:
+    """It may be entered twice; the second time finds nothing (G2)."""
+    made = opened(0.0, half_open_max=1)
+    lease = permit(made, 60.0)
+    phase = lease.phase
+    lease.give_back(60.0)
+    lease.phase = phase
+    del lease
+    assert len(made._returned) == 2
+    assert permit(made, 60.0) is not None
+
+
+def test_a_lease_given_back_at_its_very_end_is_lost() -> None:
+    """The moment at which it expires is too late (C5)."""
+    for moment, state in ((69.9, HALF_OPEN), (70.0, OPEN)):
+        made = opened(0.0, half_open_timeout=10)
+        permit(made, 60.0).give_back(moment)
+        assert made.view(moment)[0] is state
+
+
 def test_giving_back_takes_no_lock() -> None:
     """It may happen in a finaliser that runs while the lock is held by the same thread (G7)."""
     made = opened(0.0, half_open_max=1)

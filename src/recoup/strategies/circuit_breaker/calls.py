@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from recoup._core.strategy import Strategy
     from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
     from recoup.strategies.circuit_breaker.news import Notice
-    from recoup.strategies.circuit_breaker.phases import Permit
+    from recoup.strategies.circuit_breaker.phases import Closed, Lease, Permit
 
 __all__ = ["Calls"]
 
@@ -111,7 +111,7 @@ class Calls:
             return self._recorded(self.circuit.failed(permit, clock.monotonic(), None))
         return self._recorded(self.circuit.succeeded(permit, clock.monotonic()))
 
-    def leave(self, permit: Permit, thrown: BaseException) -> Permit:
+    def leave(self, permit: Closed | Lease | Uncounted, thrown: BaseException) -> Closed | Lease | Uncounted:
         """Give the permit of a stream back when its consumer closes it, before the generator's own clean-up runs.
 
         The clean-up of a generator that nobody holds any more runs in a finaliser: what it raises must not lock.
@@ -145,7 +145,7 @@ class Calls:
             finally:
                 news.told()
 
-    def _judged(self, permit: Permit, judge: Callable[..., bool], *subject: object) -> bool:
+    def _judged(self, permit: Closed | Lease | Uncounted, judge: Callable[..., bool], *subject: object) -> bool:
         """Ask the user's condition, giving the permit back if that raises; with recovery off nothing is a failure."""
         if mode.active and mode.off():
             return False

@@ -217,10 +217,6 @@ class Timed:
 
     tick = staticmethod(ask)
 
-    def give_back(self, now: float) -> None:
-        """Give the permit back neutrally."""
-        self.permit.give_back(now)
-
 
 class Uncounted:
     """The permit of a call that the circuit takes no notice of."""
