@@ -111,9 +111,13 @@ def test_the_server_dies_with_its_parent_however_the_parent_dies(end: signal.Sig
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     ) as process:
         assert process.stdout is not None
-        assert int(process.stdout.readline()) > 0
+        pid = int(process.stdout.readline())
         process.send_signal(end)
-        process.communicate(timeout=20)
+        try:
+            process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            os.kill(pid, signal.SIGKILL)
+            raise
         assert process.returncode == -end
 
 
@@ -133,7 +137,7 @@ async def test_a_server_that_never_gets_ready_is_killed(tmp_path: Path, monkeypa
     monkeypatch.setattr(service_module, "READY_WITHIN", 0.5)
     monkeypatch.setattr(service_module, "GONE_WITHIN", 0.1)
     with pytest.raises(ServiceError, match=r"not ready within 0\.5 s"):
-        async with running_service(speed=1.0, seed=1):
+        async with asyncio.timeout(30), running_service(speed=1.0, seed=1):
             pytest.fail("it never ran")
     assert not alive(int((tmp_path / "pid").read_text()))
 

@@ -16,7 +16,7 @@ PATIENCE = 2.0
 """Seconds that a caller waits for a price, whichever client it uses."""
 
 ATTEMPT = 0.5
-"""Seconds for one attempt: well above a normal answer, so that three of them fit into a caller's patience."""
+"""Seconds for one attempt: twice as long as the slowest answer worth waiting for; three fit into the patience."""
 
 
 class Price(NamedTuple):
@@ -67,7 +67,7 @@ def protected(http: aiohttp.ClientSession, t: float) -> Fetch:
     @retry(max_attempts=4, initial_delay=0.05 * t, max_delay=0.5 * t, on=transient)
     @circuit_breaker(failure_threshold=16, window_size=20, timeout=2.0 * t, half_open_max=1, on=transient)
     @deadline(ATTEMPT * t, name="attempt")
-    @bulkhead(max_concurrent=32, max_queue_size=100)
+    @bulkhead(max_concurrent=25, max_queue_size=100)
     async def fetch(item: int) -> Price:
         return await ask(http, item)
 

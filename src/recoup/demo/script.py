@@ -65,7 +65,7 @@ class Phase:
 SCRIPT = (
     Phase("healthy", "healthy", "every answer takes 5 to 25 ms", 5.0),
     Phase("errors", "30 % errors", "three requests in ten get a 500", 7.0, errors=0.3),
-    Phase("slow", "slow", "answers take 150 to 350 ms, one in five 3 s", 5.0, stalls=0.2, latency=(0.15, 0.35)),
+    Phase("slow", "slow", "answers take 100 to 250 ms, one in five 3 s", 5.0, stalls=0.2, latency=(0.1, 0.25)),
     Phase("hanging", "hanging", "three connections in ten never answer", 5.0, hangs=0.3),
     # Long enough that the requests which open the circuit are few beside those which the open circuit spares.
     Phase("outage", "full outage", "every request gets a 503", 12.0, errors=1.0, status=503),
