@@ -201,7 +201,14 @@ def test_how_many_arguments_a_result_predicate_gets(predicate: Any, arguments: i
     seen_by_predicates.clear()
     CircuitBreaker(CircuitBreakerConfig(failure_on_result=predicate)).call_sync(lambda: "ok")
     assert [len(given) for given in seen_by_predicates] == [arguments]
-    assert CircuitBreaker(CircuitBreakerConfig(failure_on_result=bool)).call_sync(lambda: "ok") == "ok"
+
+
+def test_a_predicate_without_a_signature_gets_the_result() -> None:
+    """Some builtins do not say what they take (C8)."""
+    breaker = CircuitBreaker(CircuitBreakerConfig(failure_on_result=max, failure_threshold=1))
+    assert breaker.call_sync(lambda: [0, 0]) == [0, 0]
+    assert breaker.call_sync(lambda: [0, 1]) == [0, 1]
+    assert repr(breaker).endswith("open>")
 
 
 @pytest.mark.parametrize("form", ["call", "execute"])
