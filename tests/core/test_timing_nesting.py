@@ -349,3 +349,20 @@ async def test_an_inner_timer_in_a_queue_leaves_the_outer_deadline_unmarked(cloc
     with pytest.raises(DeadlineExceeded) as caught:
         await limited(total, 5, "total")()
     assert caught.value.started is True
+
+
+async def test_a_call_that_got_out_of_the_queue_has_started(clock: VirtualClock) -> None:
+    """A cancellation that arrives in the queue, but comes out after the function was called: it has started (G13)."""
+
+    async def stubborn() -> None:
+        cancelled: list[asyncio.CancelledError] = []
+        with timing.queueing():
+            try:
+                await hang()
+            except asyncio.CancelledError as error:
+                cancelled.append(error)
+        raise cancelled.pop()
+
+    with pytest.raises(DeadlineExceeded) as caught:
+        await limited(stubborn, 5)()
+    assert caught.value.started is True

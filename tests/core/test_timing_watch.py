@@ -124,6 +124,34 @@ async def test_a_struck_deadline_among_many(clock: VirtualClock) -> None:
     assert ended == sorted((length, length) for length in lengths)
 
 
+async def test_a_timer_that_rings_a_hair_early(clock: VirtualClock) -> None:
+    """What the timer was set for is due when it rings, whatever the clock says: loops round, and clocks freeze (B2)."""
+    tasks = [asyncio.create_task(limited(hang, seconds)()) for seconds in (5, 6)]
+    await asyncio.sleep(0)
+    watch()._ring()
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    assert clock.monotonic() == 1000
+    assert isinstance(tasks[0].exception(), DeadlineExceeded)
+    assert not tasks[1].done()
+    tasks[1].cancel()
+    await asyncio.wait(tasks)
+
+
+async def test_a_looser_deadline_inside_needs_no_timer(clock: VirtualClock) -> None:
+    """Inside a tighter deadline of the same task there is nothing to time: the outer one cancels both (D1)."""
+    terms: list[Any] = []
+
+    async def work() -> None:
+        term = scopes.enter_async(Limit(None, 50))
+        terms.append(term)
+        scopes.leave_async(term)
+
+    await limited(work, 5)()
+    assert terms[0].scope is None
+    await limited(work, 500)()
+    assert terms[1].scope is watch()
+
+
 async def test_the_timer_keeps_no_context_alive() -> None:
     """The timer outlives the call, and must not keep the context variables of a request alive (G11)."""
 
