@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import os
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from recoup._core import clock as seam
 from recoup.testing import VirtualClock, VirtualEventLoop, active_clock
@@ -16,6 +18,12 @@ from recoup.testing import VirtualClock, VirtualEventLoop, active_clock
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
+
+
+# No limit on the time of an example: the machine may be busy. In CI the same examples each time, so that a change is
+# judged by itself; everywhere else new ones.
+settings.register_profile("recoup", deadline=None, derandomize="CI" in os.environ, print_blob=True)
+settings.load_profile("recoup")
 
 
 @pytest.fixture

@@ -87,6 +87,15 @@ async def test_a_thread_that_hangs_does_not_hold_the_clock(clock: VirtualClock) 
     assert clock.monotonic() - began == 60
 
 
+@pytest.fixture
+def alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave threads that other tests left behind out of the count."""
+    count = threading.active_count
+    strangers = count() - 1
+    monkeypatch.setattr(threading, "active_count", lambda: count() - strangers)
+
+
+@pytest.mark.usefixtures("alone")
 async def test_patience_ends_with_the_work(clock: VirtualClock) -> None:
     """The loop waits longest while a worker owes it an answer, and not at all when it is alone."""
     running = asyncio.get_running_loop()
@@ -137,10 +146,15 @@ def test_several_loops_share_a_clock(clock: VirtualClock) -> None:
     assert clock.monotonic() <= began + 16
 
 
-def test_deadlock_is_reported(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A loop that nothing can wake any more says so instead of hanging the test run."""
+@pytest.fixture
+def impatient(alone: None, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the loop see a deadlock nearly at once."""
     monkeypatch.setattr(loop, "_HOPELESS", 0.01)
-    assert clock.sleeps == []
+
+
+@pytest.mark.usefixtures("impatient")
+def test_deadlock_is_reported() -> None:
+    """A loop that nothing can wake any more says so instead of hanging the test run."""
     with pytest.raises(RuntimeError, match="deadlock: every task waits"):
         run(asyncio.Event().wait())
 
@@ -214,12 +228,6 @@ def _run_until_woken(prepare: Callable[[asyncio.AbstractEventLoop, asyncio.Event
 def _in_another_process(act: str, *files: int) -> subprocess.Popen[bytes]:
     """Act in a moment, without a second thread in this process."""
     return subprocess.Popen([sys.executable, "-c", f"import os, time; time.sleep(0.2); {act}"], pass_fds=files)
-
-
-@pytest.fixture
-def impatient(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the loop see a deadlock nearly at once."""
-    monkeypatch.setattr(loop, "_HOPELESS", 0.01)
 
 
 @pytest.mark.usefixtures("impatient")
