@@ -100,13 +100,13 @@ async def test_patience_ends_with_the_work(clock: VirtualClock) -> None:
     """The loop waits longest while a worker owes it an answer, and not at all when it is alone."""
     running = asyncio.get_running_loop()
     assert isinstance(running, VirtualEventLoop)
-    assert running.patience() == 0
+    assert running._patience() == 0
     stop = threading.Event()
     work = running.run_in_executor(None, stop.wait, 30)
-    assert running.patience() == 0.2
+    assert running._patience() == 0.2
     stop.set()
     await work
-    assert running.patience() == 0.02  # the idle worker is a thread like any other
+    assert running._patience() == 0.02  # the idle worker is a thread like any other
 
 
 async def test_io_comes_before_timers(clock: VirtualClock) -> None:

@@ -61,10 +61,10 @@ class _JumpingSelector(selectors.BaseSelector):
         clock = self._loop.clock
         if clock is None or (timeout is not None and timeout <= 0):
             return self._real.select(timeout)
-        if timeout is None or self._loop.blocking:
+        if timeout is None or self._loop._blocking:
             return self._wait(hopeless=self._alone())
         target = clock.monotonic() + timeout
-        ready = self._real.select(self._loop.patience())
+        ready = self._real.select(self._loop._patience())
         if not ready:
             clock.reach(target)
         return ready
@@ -97,7 +97,7 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
     def __init__(self, clock: VirtualClock | None = None, *, grace: float = _GRACE) -> None:
         self._own_clock = clock
         self.grace = grace
-        self.blocking = 0
+        self._blocking = 0
         self._working = 0
         super().__init__(_JumpingSelector(self))
 
@@ -111,7 +111,7 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
         clock = self.clock
         return super().time() if clock is None else clock.monotonic()
 
-    def patience(self) -> float:
+    def _patience(self) -> float:
         """Tell how many real seconds to give to other threads before the clock moves."""
         if self._working:
             return self.grace * _WORKING
@@ -129,11 +129,11 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
 
     async def shutdown_default_executor(self, *args: Any) -> None:
         """Join the default executor; its threads end in real time, so the clock stands still meanwhile."""
-        self.blocking += 1
+        self._blocking += 1
         try:
             await super().shutdown_default_executor(*args)
         finally:
-            self.blocking -= 1
+            self._blocking -= 1
 
 
 def run(main: Coroutine[Any, Any, T], *, clock: VirtualClock | None = None) -> T:
