@@ -332,6 +332,16 @@ def test_the_same_layer_round_another_function_is_another_stack() -> None:
     leave(callers)
 
 
+def test_a_queue_in_plain_code_marks_nothing(clock: VirtualClock) -> None:
+    """Threads may share a deadline through copies of a context: one that queues says nothing of the others (G13)."""
+    term = opened(1)
+    clock.advance(1)
+    with timing.queueing(), pytest.raises(DeadlineExceeded) as caught:
+        term.check()
+    assert caught.value.started is True
+    leave(term)
+
+
 def test_listeners_are_told() -> None:
     """A deadline that strikes tells DeadlineStruck with its length and whether the function had begun."""
     told: list[object] = []

@@ -137,6 +137,29 @@ async def test_a_timer_that_rings_a_hair_early(clock: VirtualClock) -> None:
     await asyncio.wait(tasks)
 
 
+async def test_an_awaitable_that_refuses_to_be_cancelled(clock: VirtualClock) -> None:
+    """An error in somebody's `cancel()` goes to the loop's handler; the other calls are cancelled as ever (D2)."""
+
+    class Stubborn(asyncio.Future[None]):
+        def cancel(self, msg: object = None) -> bool:
+            raise ValueError("mine")
+
+    async def work() -> None:
+        await future
+
+    loop = asyncio.get_running_loop()
+    future = Stubborn()
+    handled: list[Any] = []
+    loop.set_exception_handler(lambda _, context: handled.append(context))
+    tasks = [asyncio.create_task(limited(work, 5)()), asyncio.create_task(limited(hang, 5)())]
+    await asyncio.sleep(6)
+    assert isinstance(tasks[1].exception(), DeadlineExceeded)
+    assert [str(context["exception"]) for context in handled] == ["mine"]
+    assert handled[0]["task"] is tasks[0]
+    future.set_result(None)
+    await asyncio.wait(tasks)
+
+
 async def test_a_looser_deadline_inside_needs_no_timer(clock: VirtualClock) -> None:
     """Inside a tighter deadline of the same task there is nothing to time: the outer one cancels both (D1)."""
     terms: list[Any] = []
@@ -337,6 +360,7 @@ def test_asyncio_is_not_imported_before_it_is_needed() -> None:
     code = (
         "import sys\n"
         "from recoup._core import limiting, scopes, timing\n"
+        "with timing.queueing(): assert scopes.running_task() is None\n"
         "from recoup.strategies.deadline.strategy import deadline\n"
         "print(deadline(5, mode='cooperative')(lambda: round(timing.time_left()))())\n"
         "print([name for name in ('asyncio', 'trio', 'wrapt') if name in sys.modules])\n"

@@ -128,7 +128,11 @@ class Watch:
                 struck.append(deadline)
         self._arm(heap[0][0] if heap else inf)
         for deadline in struck:
-            self._strike(deadline)
+            try:
+                self._strike(deadline)
+            except Exception as error:  # noqa: BLE001 - somebody's awaitable refuses; the others are due as well
+                text = "a call could not be cancelled when its deadline struck"
+                self.loop.call_exception_handler({"message": text, "exception": error, "task": deadline.task})
 
     def _strike(self, deadline: Term) -> None:
         inherited = deadline.tighter
@@ -171,11 +175,12 @@ def _watch_for(loop: AbstractEventLoop) -> Watch:
 
 
 def _first_task() -> Task[Any] | None:
-    """Look for asyncio when the first deadline is opened; from then on its own function answers."""
-    global _current_task  # noqa: PLW0603
-    import asyncio  # noqa: PLC0415 - 45 ms that a program without asyncio should not pay
-
-    _current_task = asyncio.current_task
+    """Ask asyncio, if the program has imported it; from then on asyncio's own function answers."""
+    global _current_task  # noqa: PLW0603 - set once
+    current_task = getattr(_modules.get("asyncio"), "current_task", None)
+    if current_task is None:  # so no loop of asyncio's can be running
+        return None
+    _current_task = current_task
     return _current_task()
 
 

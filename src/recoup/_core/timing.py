@@ -158,7 +158,8 @@ class queueing:  # noqa: N801 - used as a `with` statement, like a function
         from recoup._core.scopes import running_task  # noqa: PLC0415 - it stands on this file
 
         task = running_task()
-        self._waiting = [each for each in _chain() if each.task is task and each.unasked is None]
+        mine = [] if task is None else [each for each in _chain() if each.task is task]
+        self._waiting = [each for each in mine if each.unasked is None]
         for deadline in self._waiting:
             deadline.unasked = True
 
