@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from recoup.errors import (
 )
 from recoup.strategies.circuit_breaker.news import Notice
 from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
-from recoup.testing import VirtualClock, disabled
+from recoup.testing import VirtualClock, disabled, instant
 from tests.conftest import Both
 from tests.strategies.circuit_breaker.services import Guarded
 
@@ -244,3 +245,22 @@ def test_what_is_not_counted_is_not_judged(both: Both, clock: VirtualClock) -> N
         made.breaker._calls.circuit.news.append(Notice(CircuitBreakerState.OPEN))
         assert not made.breaker._calls.failed(permit, OSError("down"), ())
         assert not made.breaker._calls.failed(permit, GeneratorExit(), ())
+
+
+def test_recovery_switched_off_elsewhere_changes_nothing_here(both: Both, clock: VirtualClock) -> None:
+    """The switch belongs to a context; being instant is not being off (G16)."""
+    made = Guarded(both, failure_threshold=2)
+    elsewhere = contextvars.copy_context()
+    scope = disabled()
+    elsewhere.run(scope.__enter__)
+    try:
+        with instant():
+            made.fail()
+        made.fail()
+        assert made.state == "open"
+        with instant(), pytest.raises(CircuitBreakerError):
+            made.call()
+        with pytest.raises(CircuitBreakerError):
+            made.call()
+    finally:
+        elsewhere.run(scope.__exit__, None, None, None)

@@ -7,6 +7,7 @@ import copy
 import gc
 import math
 import pickle
+import threading
 import traceback
 import weakref
 from typing import TYPE_CHECKING
@@ -155,3 +156,15 @@ def test_refusals_are_counted_and_told(both: Both, clock: VirtualClock) -> None:
     refused(made)
     assert seen == [CallRefused("service", "circuit_breaker", 60.0)]
     assert made.breaker.metrics["refused"] == 2
+
+
+def test_an_open_circuit_refuses_without_the_lock(clock: VirtualClock) -> None:
+    """However many callers there are, they do not queue for their refusals (C7)."""
+    made = Guarded(Both("sync"))
+    made.fail()
+    thread = threading.Thread(target=refused, args=(made,), daemon=True)
+    with made.breaker._calls.circuit._lock:
+        thread.start()
+        thread.join(timeout=10)
+        assert not thread.is_alive()
+    assert made.breaker.metrics["refused"] == 1
