@@ -19,7 +19,8 @@ from __future__ import annotations
 from collections import deque
 from threading import RLock
 
-from recoup._core.keys import Compound, Unkeyable
+from recoup._core.frozen import Unkeyable
+from recoup._core.keys import Compound
 from recoup._core.waiting import at_fork
 
 TYPE_CHECKING = False
@@ -140,13 +141,13 @@ class Store:
         self.noted.append(slot)
         return entry
 
-    def put(self, key: Hashable, value: object, now: float) -> None:
-        """Store a result under a key."""
+    def put(self, key: Hashable, entry: Entry) -> None:
+        """Store a result, which came just now, under a key."""
 
         def place(slot: Slot) -> None:
-            slot.entry = Entry(value, now)
+            slot.entry = entry
 
-        self.change(key, now, place)
+        self.change(key, entry.stored, place)
 
     def change(self, key: Hashable, now: float, decide: Callable[[Slot], None]) -> Slot:
         """Find or make the slot of a key, and decide about it under the lock.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from contextlib import suppress
 from contextvars import copy_context
 
 from recoup._core import clock, timing
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
     from contextvars import Context
     from typing import Any
 
+    from recoup.strategies.cache.run import Run
+
 __all__ = ["Background"]
 
 _MOST_THREADS = 8  # a cache full of old results must not start a thread for each; later hits refresh the others
@@ -30,7 +31,7 @@ class Background:
 
     def __init__(self) -> None:
         self._places = deque(range(_MOST_THREADS))
-        self._tasks: set[Any] = set()  # a loop holds its tasks weakly: without this one could vanish half way
+        self._tasks: dict[Any, Run] = {}  # a loop holds its tasks weakly: without this one could vanish half way
 
     def run(self, work: Callable[[], object]) -> bool:
         """Run a plain function in a daemon thread; tell whether there was room for it."""
@@ -55,8 +56,8 @@ class Background:
             return False
         return True
 
-    def spawn(self, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        """Run an async function in a task of the running loop."""
+    def spawn(self, run: Run, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Run an async function in a task of the running loop, for a run that leads."""
         if clock.in_trio():
             sys.modules["trio"].lowlevel.spawn_system_task(work, name="recoup-refresh", context=_context())
             return
@@ -65,16 +66,19 @@ class Background:
         task = loop.create_task(work(), name="recoup-refresh", context=_context())
         # A loop that is closed without being asked to end its tasks complains about each: nobody waits for this one.
         task._log_destroy_pending = False
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = run
+        task.add_done_callback(self._done)
 
     def sweep(self) -> None:
         """End what was under way in loops that are closed: nobody else will, and somebody may wait for it."""
-        for task in tuple(self._tasks):
+        for task, run in tuple(self._tasks.items()):
             if task.get_loop().is_closed():
-                self._tasks.discard(task)
-                with suppress(RuntimeError):  # it awaits in a `finally`
-                    task.get_coro().close()
+                self._done(task)
+                run.abandoned()  # first: what comes of closing it is nobody's answer
+                task.get_coro().close()
+
+    def _done(self, task: Any) -> None:
+        self._tasks.pop(task, None)
 
 
 def _context() -> Context:

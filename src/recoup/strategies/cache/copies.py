@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import GetSetDescriptorType, MemberDescriptorType
 
 TYPE_CHECKING = False
@@ -55,7 +56,7 @@ def _fill(twin: Exception, error: Exception) -> None:
     for base in type(error).__mro__:
         for name, descriptor in vars(base).items():
             if isinstance(descriptor, (MemberDescriptorType, GetSetDescriptorType)) and name not in _OWN:
-                try:
-                    descriptor.__set__(twin, descriptor.__get__(error, type(error)))
-                except (AttributeError, TypeError):  # not set, or read-only: then `__new__` has set it
-                    continue
+                value = getattr(error, name, None)
+                if getattr(twin, name, None) is not value:  # setting None is not the same as leaving it alone
+                    with suppress(AttributeError, TypeError):  # read-only: the constructor has set it
+                        descriptor.__set__(twin, value)

@@ -7,7 +7,8 @@ from functools import partial
 
 from recoup._core import clock, emit, mode, timing
 from recoup._core.chain import Pending
-from recoup._core.keys import ATOMS, Unkeyable
+from recoup._core.deadlines import exceeded
+from recoup._core.frozen import ATOMS, Unkeyable
 from recoup._core.store import Entry
 from recoup._core.waiting import for_task, for_thread
 from recoup.errors import DeadlineExceeded
@@ -30,6 +31,7 @@ class Desk:
     """What both colours have in common."""
 
     _waiter: Callable[[], Any]
+    _refresh: Callable[..., None]
 
     def __init__(self, cache: Cache, keys: Keys) -> None:
         self._cache = cache
@@ -80,12 +82,13 @@ class Desk:
         if run.woken(in_time):
             deadline = timing.current_deadline()
             assert deadline is not None  # noqa: S101 - without one a wait does not end before it is over
-            raise timing.exceeded(deadline, started=False)
+            raise exceeded(deadline, started=False)
 
     def done(self, run: Run, result: object) -> None:
         """End a call with a result."""
         if not run.done(result, clock.monotonic()):
             self._cache._complain(f"a result of type {type(result).__qualname__}, which can be used only once")
+        self._keys.learn()
 
     def failed(self, run: Run, error: Exception) -> Entry | None:
         """End a call with an error; give an old result that answers all the same."""
@@ -101,7 +104,8 @@ class Desk:
 
     def lost(self, run: Run, error: Exception) -> None:
         """End a refresh with an error."""
-        self._cache._lost(type(error).__qualname__)
+        if run.leads:
+            self._cache._lost(type(error).__qualname__)
         run.failed(error, clock.monotonic(), own=False)
 
     def abandoned(self, run: Run) -> None:
@@ -110,7 +114,7 @@ class Desk:
 
     def refreshed(self, run: Run, fn: Callable[..., Any]) -> Callable[..., None]:
         """Give a function of the call's arguments that begins to refresh its result."""
-        raise NotImplementedError
+        return partial(self._refresh, run, fn)
 
     def _tell(self, found: Hit | Run | None, now: float) -> None:
         from recoup import events  # noqa: PLC0415 - nobody pays for events who does not listen
@@ -138,19 +142,16 @@ class AsyncDesk(Desk):
         """Wait for somebody else's call, not longer than there is time."""
         self._cache._background.sweep()
         try:
-            while run.waiter is not None:
-                self._woken(run, await run.waiter.wait_async(timing.time_left()))
+            with timing.queueing():  # this caller's call has not been made
+                while run.waiter is not None:
+                    self._woken(run, await run.waiter.wait_async(timing.time_left()))
         except BaseException:
             run.abandoned()
             raise
 
-    def refreshed(self, run: Run, fn: Callable[..., Any]) -> Callable[..., None]:
-        """Give a function of the call's arguments that begins to refresh its result in a task."""
-        return partial(self._refresh, run, fn)
-
     def _refresh(self, run: Run, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
         work = pumps.refreshing_async(fn, run, self)
-        self._cache._background.spawn(partial(work, *args, **kwargs))
+        self._cache._background.spawn(run, partial(work, *args, **kwargs))
 
 
 class PlainDesk(Desk):
@@ -195,10 +196,6 @@ class PlainDesk(Desk):
             run.useless(clock.monotonic())
         else:
             run.abandoned()
-
-    def refreshed(self, run: Run, fn: Callable[..., Any]) -> Callable[..., None]:
-        """Give a function of the call's arguments that begins to refresh its result in a thread."""
-        return partial(self._refresh, run, fn)
 
     def _refresh(self, run: Run, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
         work = pumps.refreshing(fn, run, self)

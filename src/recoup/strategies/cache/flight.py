@@ -88,7 +88,7 @@ class Flight:
             for further in tuple(flight.awaits):
                 if further in others:
                     return True
-                if further not in seen:
+                if further.outcome is None and further not in seen:
                     seen.append(further)
         return False
 

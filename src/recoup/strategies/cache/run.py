@@ -122,14 +122,13 @@ class Run:
 
     def begin(self) -> None:
         """Lead, in this context."""
-        if self._flight is not None:
-            self._lead = Lead(self._flight)
+        assert self._flight is not None  # noqa: S101 - only who takes part may lead
+        self._lead = Lead(self._flight)
 
     def woken(self, in_time: bool) -> bool:  # noqa: FBT001 - it is the answer of a wait
         """Come back from a wait; tell whether it was in vain: the time is over, and nothing has come."""
         flight = self._flight
-        if flight is None:
-            return False
+        assert flight is not None  # noqa: S101 - only who takes part waits
         if in_time:
             self._attend(flight)
         elif flight.outcome is not None:
@@ -245,6 +244,8 @@ class Run:
         flight, slot = self._flight, self._slot
         if flight is not None and slot is not None:
             self._shelf.store.finish(slot, entry, now)  # first the entry, then the end: whoever comes now finds it
+            if isinstance(outcome, Failed) and len(flight.crew) > 1:
+                outcome = Failed(copied(outcome.error))  # now: the error itself goes to somebody who may change it
             flight.land(outcome)
         self._over()
 

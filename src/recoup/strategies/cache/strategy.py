@@ -8,7 +8,8 @@ from weakref import WeakSet
 
 from recoup._core import checks
 from recoup._core.colour import described
-from recoup._core.keys import Keys, Unkeyable
+from recoup._core.frozen import Unkeyable
+from recoup._core.keys import Keys
 from recoup._core.strategy import Pump, Strategy, decorating
 from recoup.strategies.cache import pumps
 from recoup.strategies.cache.background import Background

@@ -6,7 +6,6 @@ from inspect import isasyncgen, isawaitable, iscoroutine, isgenerator
 
 from recoup._core.store import Entry
 from recoup._core.streams import AsyncCursor, Cursor
-from recoup.strategies.fallback.sources import NOTHING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,21 +15,17 @@ if TYPE_CHECKING:
 __all__ = ["check_stream", "opened", "opened_async", "settled", "settled_async"]
 
 
-def settled(raw: Any) -> Entry | None:
-    """Give the answer of a source, or None if it has none.
+def settled(raw: Any) -> Entry:
+    """Give the answer of a source.
 
     Raises:
         TypeError: If it is something to await.
     """
-    if raw is NOTHING:
-        return None
     return raw if isinstance(raw, Entry) else Entry(_ready(raw), 0.0)
 
 
-async def settled_async(raw: Any) -> Entry | None:
-    """Give the answer of a source, awaiting it, or None if it has none."""
-    if raw is NOTHING:
-        return None
+async def settled_async(raw: Any) -> Entry:
+    """Give the answer of a source, awaiting it."""
     if isinstance(raw, Entry):
         return raw
     return Entry(await raw if isawaitable(raw) else raw, 0.0)

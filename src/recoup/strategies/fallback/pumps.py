@@ -1,6 +1,7 @@
 """The pumps of fallback, one in each colour and kind, and those that remember successes.
 
-A source is asked inside the `except` block on purpose: what it raises has the error of the call as its context.
+A source is asked inside the `except` block on purpose: what it raises has the error of the call as its context. The key of
+a call is made before the call, which may change its arguments.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ __all__ = [
 
 
 def falling_back(
-    fn: Callable[..., Any], begin: Begin, settle: Callable[[Any], Entry | None], failed: Failed, used: Used
+    fn: Callable[..., Any], begin: Begin, settle: Callable[[Any], Entry], failed: Failed, used: Used
 ) -> Callable[..., Any]:
     """Call a function; if it fails, ask one source after the other."""
 
@@ -47,9 +48,8 @@ def falling_back(
                     if failed(source, failure, error) is None:
                         raise
                     continue
-                if entry is not None:
-                    used(source, error)
-                    return entry.value
+                used(source, error)
+                return entry.value
             raise
 
     return falling_back
@@ -58,7 +58,7 @@ def falling_back(
 def falling_back_async(
     fn: Callable[..., Awaitable[Any]],
     begin: Begin,
-    settle: Callable[[Any], Awaitable[Entry | None]],
+    settle: Callable[[Any], Awaitable[Entry]],
     failed: Failed,
     used: Used,
 ) -> Callable[..., Awaitable[Any]]:
@@ -78,9 +78,8 @@ def falling_back_async(
                     if failed(source, failure, error) is None:
                         raise
                     continue
-                if entry is not None:
-                    used(source, error)
-                    return entry.value
+                used(source, error)
+                return entry.value
             raise
 
     return falling_back
@@ -167,13 +166,23 @@ def falling_back_stream_async(
 
 
 def remembering(
-    fn: Callable[..., Any], keyed: Callable[..., Hashable | None], keep: Callable[[Hashable | None, Any], None]
+    fn: Callable[..., Any],
+    keyed: Callable[..., Hashable | None],
+    recall: Callable[[Hashable | None, Exception], Entry | None],
+    keep: Callable[[Hashable | None, Any], None],
 ) -> Callable[..., Any]:
-    """Remember what a function returned."""
+    """Remember what a function returned, and answer with that when it fails."""
 
     def remembering(*args: Any, **kwargs: Any) -> Any:
-        result = fn(*args, **kwargs)
-        keep(keyed(*args, **kwargs), result)
+        key = keyed(*args, **kwargs)
+        try:
+            result = fn(*args, **kwargs)
+        except Exception as error:
+            entry = recall(key, error)
+            if entry is None:
+                raise
+            return entry.value
+        keep(key, result)
         return result
 
     return remembering
@@ -182,13 +191,21 @@ def remembering(
 def remembering_async(
     fn: Callable[..., Awaitable[Any]],
     keyed: Callable[..., Hashable | None],
+    recall: Callable[[Hashable | None, Exception], Entry | None],
     keep: Callable[[Hashable | None, Any], None],
 ) -> Callable[..., Awaitable[Any]]:
-    """Remember what an async function returned."""
+    """Remember what an async function returned, and answer with that when it fails."""
 
     async def remembering(*args: Any, **kwargs: Any) -> Any:
-        result = await fn(*args, **kwargs)
-        keep(keyed(*args, **kwargs), result)
+        key = keyed(*args, **kwargs)
+        try:
+            result = await fn(*args, **kwargs)
+        except Exception as error:
+            entry = recall(key, error)
+            if entry is None:
+                raise
+            return entry.value
+        keep(key, result)
         return result
 
     return remembering

@@ -1,8 +1,8 @@
 """Where an answer can come from when a call has failed.
 
 A source is asked in one of two ways: with the error (`answer`), or with the arguments of the call (`again`). It gives
-the answer, something to await for it, or `NOTHING`. What is known to be the answer already, and must not be awaited or
-called any more, comes in an `Entry`.
+the answer, or something to await for it. What is the answer already, and must not be awaited any more, comes in an
+`Entry`.
 """
 
 from __future__ import annotations
@@ -20,23 +20,16 @@ if TYPE_CHECKING:
 
     from recoup.strategies.fallback.config import FallbackConfig
 
-__all__ = ["NOTHING", "Source", "listed", "sources", "takes_error"]
+__all__ = ["Source", "listed", "sources", "takes_error"]
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-
-
-class _Nothing:
-    """What a source gives that has no answer."""
-
-
-NOTHING = _Nothing()
 
 
 class Source:
     """One place to ask.
 
     Attributes:
-        kind: "cache", "service", "function" or "value".
+        kind: "service", "function" or "value".
         answer: Gets the error; `None` if `again` is to be called.
         again: Gets the arguments of the call; `None` if `answer` is to be called.
         last: Whether nothing comes after it.
@@ -57,15 +50,9 @@ class Source:
         self.last = False
 
 
-def sources(config: FallbackConfig, target: Any, recall: Callable[..., Any] | None) -> tuple[Source, ...]:
-    """List what can be asked about a function, best answer first.
-
-    Args:
-        config: The configuration.
-        target: The user's function.
-        recall: Looks a call up in the cache; `None` without one.
-    """
-    found = [] if recall is None else [Source("cache", again=recall)]
+def sources(config: FallbackConfig, target: Any) -> tuple[Source, ...]:
+    """List what can be asked about a function, best answer first."""
+    found = []
     for service in listed(config.fallback_service):
         if callable(service):
             found.append(Source("service", again=service))

@@ -12,7 +12,6 @@ from recoup.strategies.fallback.sources import listed, sources
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from recoup.strategies.fallback.config import FallbackConfig
@@ -51,14 +50,12 @@ class FallbackPlan:
 
     __slots__ = ("_hint", "_matches", "_sources")
 
-    def __init__(
-        self, config: FallbackConfig, matches: Matcher, target: Any, recall: Callable[..., Any] | None
-    ) -> None:
+    def __init__(self, config: FallbackConfig, matches: Matcher, target: Any) -> None:
         self._matches = matches
-        self._sources = sources(config, target, recall)
+        self._sources = sources(config, target)
         unused = [each for each in listed(config.fallback_service) if isinstance(each, str)]
         self._hint = ""
-        if unused and config.service_argument is None and all(each.kind == "cache" for each in self._sources):
+        if unused and not self._sources:
             self._hint = (
                 f"fallback_service {unused[0]!r} was not asked: name the parameter of the function that takes the URL "
                 "with service_argument=..., or give a callable"

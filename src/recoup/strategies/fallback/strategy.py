@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from recoup._core import checks, clock, emit, mode
 from recoup._core.colour import Colour, described
 from recoup._core.conditions import when
-from recoup._core.keys import Keys, Unkeyable
-from recoup._core.store import Store, shareable
+from recoup._core.frozen import Unkeyable
+from recoup._core.keys import Keys
+from recoup._core.store import Entry, Store, shareable
 from recoup._core.strategy import Pump, Strategy
 from recoup.strategies.fallback import answers, pumps
 from recoup.strategies.fallback.config import FallbackConfig
-from recoup.strategies.fallback.sources import NOTHING, listed
+from recoup.strategies.fallback.sources import listed
 from recoup.strategies.fallback.state import FallbackPlan, Matcher, last_word
 
 if TYPE_CHECKING:
@@ -95,16 +97,16 @@ class Fallback(Strategy):
 
     def _pumps(self, place: Place) -> Sequence[Pump]:
         factory, settle = _FACTORIES[place.colour]
-        keys = None if self._store is None else Keys(place.target, None, self._complain)
-        plan = FallbackPlan(self.config, self._matches, place.target, None if keys is None else self._recalling(keys))
+        plan = FallbackPlan(self.config, self._matches, place.target)
 
         def begin(error: Exception) -> tuple[Source, ...]:
             return () if mode.active and mode.off() else plan.begin(error)
 
         layers = [Pump(factory, (begin, settle, self._failed, self._used))]
-        if keys is not None:
+        if self._store is not None:
             remembering = pumps.remembering_async if place.colour.is_async else pumps.remembering
-            layers.append(Pump(remembering, (keys.of, self._keep)))
+            keys = Keys(place.target, None, self._complain)
+            layers.append(Pump(remembering, (keys.of, self._recall, partial(self._keep, keys))))
         return layers
 
     def _accept(self, colour: Colour, target: object) -> None:
@@ -137,33 +139,35 @@ class Fallback(Strategy):
             f"answers {which}, {timeouts}{spared}",
         ]
 
-    def _recalling(self, keys: Keys) -> Callable[..., Any]:
+    def _recall(self, key: Hashable | None, error: Exception) -> Entry | None:
+        """Look for an earlier success of a call that has failed."""
         store = self._store
-        assert store is not None  # noqa: S101 - the caller has looked
+        assert store is not None  # noqa: S101 - the pump is only there with a store
+        if key is None or (mode.active and mode.off()) or not self._matches(error):
+            return None
+        try:
+            entry = store.fresh(key, clock.monotonic())
+        except Unkeyable as problem:
+            self._complain(str(problem))
+            return None
+        if entry is not None:
+            self._told_used("cache", error)
+        return entry
 
-        def recall(*args: Any, **kwargs: Any) -> Any:
-            key = keys.of(*args, **kwargs)
-            try:
-                found = None if key is None else store.fresh(key, clock.monotonic())
-            except Unkeyable as problem:
-                self._complain(str(problem))
-                found = None
-            return NOTHING if found is None else found
-
-        return recall
-
-    def _keep(self, key: Hashable | None, result: object) -> None:
+    def _keep(self, keys: Keys, key: tuple[Any, ...] | None, result: object) -> None:
         """Remember a success."""
-        assert self._store is not None  # noqa: S101 - the pump is only there with a store
+        store = self._store
+        assert store is not None  # noqa: S101 - as above
         if key is None:
             return
         if not shareable(result):
             self._complain(f"a result of type {type(result).__qualname__}, which can be used only once")
             return
         try:
-            self._store.put(key, result, clock.monotonic())
+            store.put(key, Entry(result, clock.monotonic()))
         except Unkeyable as problem:
             self._complain(str(problem))
+        keys.learn()
 
     def _failed(self, source: Source, failure: Exception, error: Exception) -> bool | None:
         """Decide about the error of a source: None to raise it, else the next one is asked."""
@@ -184,10 +188,13 @@ class Fallback(Strategy):
         return True
 
     def _used(self, source: Source, error: Exception) -> None:
+        self._told_used(source.kind, error)
+
+    def _told_used(self, kind: str, error: Exception) -> None:
         if emit.listeners:
             from recoup import events  # noqa: PLC0415 - nobody pays for events who does not listen
 
-            emit.tell(events.FallbackUsed(self.name, source.kind, type(error).__qualname__))
+            emit.tell(events.FallbackUsed(self.name, kind, type(error).__qualname__))
 
     def _complain(self, problem: str) -> None:
         """Warn, once, about a call that is not remembered."""

@@ -1,0 +1,417 @@
+"""The bounded store of results (F6): time to live, size, order of eviction, and no lock over code of the user's (G7)."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+from weakref import ref
+
+import pytest
+
+from recoup._core.frozen import Unkeyable
+from recoup._core.keys import Compound
+from recoup._core.store import Entry, Slot, Store, shareable
+
+
+class Thing:
+    pass
+
+
+class Nosy:
+    """Equal by number; does something whenever it is compared."""
+
+    def __init__(self, number: int, nose: Callable[[], object] | None = None) -> None:
+        self.number = number
+        self.nose = nose
+
+    def __eq__(self, other: object) -> bool:
+        assert isinstance(other, Nosy)
+        for each in (self, other):
+            nose, each.nose = each.nose, None
+            if nose is not None:
+                nose()
+        return self.number == other.number
+
+    def __hash__(self) -> int:
+        return 1
+
+
+class Busy:
+    """Something under way."""
+
+    def __init__(self, *, idle: bool = False) -> None:
+        self.idle = idle
+
+
+def key(*values: object) -> Compound:
+    return Compound(values)
+
+
+def put(store: Store, key: Any, value: object, now: float) -> None:
+    store.put(key, Entry(value, now))
+
+
+def held(store: Store, now: float = 0.0) -> dict[Any, Any]:
+    return {slot.key: slot.entry.value for row in store.rows.values() for slot in row if slot.entry is not None}
+
+
+def test_a_result_is_found_until_its_lifetime_ends() -> None:
+    """A result is fresh while it is younger than the lifetime, exactly (F1)."""
+    store = Store(10, 5.0)
+    put(store, ("a",), 1, 100.0)
+    for now, there in ((100.0, True), (104.999, True), (105.0, False), (200.0, False)):
+        entry = store.fresh(("a",), now)
+        assert (entry is not None and entry.value == 1) is there
+    assert store.fresh(("b",), 100.0) is None
+
+
+def test_a_result_may_last_for_ever() -> None:
+    """Without a lifetime only the size bounds the store."""
+    store = Store(10, None)
+    put(store, ("a",), None, 0.0)
+    entry = store.fresh(("a",), 1e18)
+    assert entry is not None
+    assert entry.value is None
+
+
+def test_a_new_result_takes_the_place_of_the_old() -> None:
+    """One key has one result, with a lifetime of its own."""
+    store = Store(10, 5.0)
+    put(store, ("a",), 1, 0.0)
+    put(store, ("a",), 2, 4.0)
+    entry = store.fresh(("a",), 8.0)
+    assert entry is not None
+    assert entry.value == 2
+    assert len(store) == 1
+
+
+def test_a_clock_that_goes_backwards_starts_an_entry_anew() -> None:
+    """No entry becomes younger than new, and none lasts longer than its lifetime from then on (G12)."""
+    store = Store(10, 5.0)
+    put(store, ("a",), 1, 100.0)
+    assert store.fresh(("a",), 10.0) is not None
+    assert store.fresh(("a",), 14.9) is not None
+    assert store.fresh(("a",), 15.0) is None
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    """The bound holds exactly; a hit saves an entry, and so does a new result (F6)."""
+    store = Store(3, None)
+    for name in "abc":
+        put(store, (name,), name, 0.0)
+    store.fresh(("a",), 0.0)
+    put(store, ("b",), "B", 0.0)
+    put(store, ("d",), "d", 0.0)
+    assert held(store) == {("a",): "a", ("b",): "B", ("d",): "d"}
+    put(store, ("e",), "e", 0.0)
+    assert set(held(store)) == {("b",), ("d",), ("e",)}
+    assert len(store) == 3
+
+
+def test_expired_entries_make_room_before_living_ones() -> None:
+    """What nobody can use any more goes with the next change, though there is room (F6: bounded)."""
+    store = Store(100, 5.0)
+    for number in range(6):
+        put(store, (number,), number, 0.0)
+    put(store, ("new",), 0, 10.0)
+    assert len(store) == 5  # two of the old ones went
+    for number in range(10, 13):
+        put(store, (number,), number, 10.0)
+    assert set(held(store)) == {("new",), (10,), (11,), (12,)}
+
+
+def test_hits_that_are_forgotten_cost_only_order() -> None:
+    """The hits between two changes are noted in bounded memory."""
+    store = Store(2, None)
+    put(store, ("a",), 1, 0.0)
+    put(store, ("b",), 1, 0.0)
+    for _ in range(5000):
+        store.fresh(("a",), 0.0)
+    assert len(store.noted) < 2000
+    put(store, ("c",), 1, 0.0)
+    assert set(held(store)) == {("a",), ("c",)}
+
+
+def test_compound_keys_with_one_hash() -> None:
+    """Keys with the same hash are told apart by what they hold; each is found, forgotten and evicted by itself."""
+    store = Store(3, None)
+    for number in range(3):
+        put(store, key(Nosy(number)), number, 0.0)
+    assert [store.fresh(key(Nosy(number)), 0.0).value for number in range(3)] == [0, 1, 2]  # type: ignore[union-attr]
+    assert store.forget(key(Nosy(1)))
+    assert not store.forget(key(Nosy(1)))
+    assert store.fresh(key(Nosy(1)), 0.0) is None
+    put(store, key(Nosy(3)), 3, 0.0)
+    put(store, key(Nosy(4)), 4, 0.0)
+    assert sorted(held(store).values()) == [2, 3, 4]
+    store.clear()
+    assert store.rows == {}
+
+
+def test_no_lock_is_held_while_keys_are_compared() -> None:
+    """A comparison may take as long as it likes, and use the store itself from another thread (G7)."""
+    store = Store(10, None)
+    put(store, key(Nosy(1)), 1, 0.0)
+
+    def elsewhere() -> None:
+        thread = threading.Thread(target=put, args=(store, key(Nosy(3)), 3, 0.0), daemon=True)
+        thread.start()
+        thread.join(5)
+        assert not thread.is_alive(), "the lock was held"
+
+    put(store, key(Nosy(2, elsewhere)), 2, 0.0)
+    assert sorted(held(store).values()) == [1, 2, 3]
+
+
+def test_whoever_comes_second_finds_what_the_first_put() -> None:
+    """Two threads that make a slot for one key at the same time share it (F6)."""
+    store = Store(10, None)
+    put(store, key(Nosy(0)), 0, 0.0)
+    nosy = Nosy(1, lambda: put(store, key(Nosy(1)), "first", 0.0))
+    put(store, key(nosy), "second", 0.0)
+    assert len(store) == 2
+    assert [slot.entry.value for slot in store.rows[hash(key(nosy))]] == [0, "second"]  # type: ignore[union-attr]
+
+
+def test_a_key_that_is_raced_for_without_equality_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For keys of atoms as well: the lock guards that nothing has changed since the look (F6)."""
+    store = Store(10, None)
+    real = store._lock
+
+    class Raced:
+        def __enter__(self) -> None:
+            store._lock = real  # type: ignore[assignment]  # a stand-in is in its place
+            put(store, ("a",), "first", 0.0)
+            real.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            real.release()
+
+    store._lock = Raced()  # type: ignore[assignment]  # as above
+    seen: list[Slot] = []
+    store.change(("a",), 0.0, seen.append)
+    assert [slot.entry.value for slot in seen] == ["first"]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("value", [1, "x"])
+def test_an_error_in_a_comparison(value: object) -> None:
+    """A value that cannot be compared after all says so, without what it holds (F6, G10)."""
+
+    class Broken:
+        def __eq__(self, other: object) -> bool:
+            raise ZeroDivisionError(value)
+
+        def __hash__(self) -> int:
+            return 5
+
+    store = Store(10, None)
+    put(store, key(Broken()), 1, 0.0)
+    with pytest.raises(Unkeyable, match=r"cannot be compared \(ZeroDivisionError\)$"):
+        put(store, key(Broken()), 2, 0.0)
+    with pytest.raises(Unkeyable, match="cannot be compared"):
+        store.find(Compound([[]]))
+
+
+def test_what_is_dropped_is_freed_outside_the_lock() -> None:
+    """The last reference to a result may run its `__del__`, which may use the store from any thread (G7)."""
+    store = Store(1, 5.0)
+    problems: list[str] = []
+
+    class Loud:
+        def __del__(self) -> None:
+            thread = threading.Thread(target=store.find, args=(("a",),), daemon=True)
+            thread.start()
+            done = threading.Event()
+
+            def use() -> None:
+                with store._lock:
+                    done.set()
+
+            user = threading.Thread(target=use, daemon=True)
+            user.start()
+            if not done.wait(5):
+                problems.append("the lock was held")  # pragma: no cover - that would be the fault
+            user.join(5)
+            thread.join(5)
+
+    put(store, ("a",), Loud(), 0.0)
+    put(store, ("a",), Loud(), 0.0)  # replaced
+    put(store, ("b",), Loud(), 0.0)  # evicted
+    put(store, ("c",), Loud(), 9.0)  # expired and evicted
+    store.forget(("c",))
+    put(store, ("d",), Loud(), 9.0)
+    store.clear()
+    slot = store.change(("e",), 9.0, lambda slot: None)
+    store.finish(slot, Entry(Loud(), 9.0), 9.0)
+    store.finish(slot, Entry(1, 9.0), 9.0)
+    gc.collect()
+    assert problems == []
+
+
+def test_a_cached_call_in_a_finaliser() -> None:
+    """The collector may run under the lock, and in it a `__del__` that uses the store: no deadlock (G7)."""
+    store = Store(2, None)
+
+    class Loud:
+        def __del__(self) -> None:
+            put(store, ("inner",), 1, 0.0)
+
+    def decide(slot: Slot) -> None:
+        loud = Loud()
+        del loud
+        slot.entry = Entry("outer", 0.0)
+
+    store.change(("outer",), 0.0, decide)
+    assert held(store) == {("inner",): 1, ("outer",): "outer"}
+
+
+def test_nothing_dropped_is_kept_alive() -> None:
+    """Notes about hits do not keep what has been evicted or forgotten (F6: bounded)."""
+    store = Store(10, None)
+    watches = []
+    for number in range(5):
+        thing = Thing()
+        watches.append(ref(thing))
+        put(store, (number,), thing, 0.0)
+        store.fresh((number,), 0.0)
+        del thing
+    store.forget((0,))
+    assert [watch() is None for watch in watches] == [True, False, False, False, False]
+    store.clear()
+    assert [watch() is None for watch in watches] == [True] * 5
+    assert len(store) == 0
+
+
+def test_a_busy_slot_stays_without_an_entry() -> None:
+    """What is under way can be found until nobody is at it, and counts for nothing in the size (F6)."""
+    store = Store(1, None)
+    busy = Busy()
+
+    def take(slot: Slot) -> None:
+        slot.busy = busy
+
+    slot = store.change(("a",), 0.0, take)
+    put(store, ("b",), 1, 0.0)
+    put(store, ("c",), 1, 0.0)
+    assert store.find(("a",)) is slot
+    assert set(held(store)) == {("c",)}
+    store.release(slot)
+    put(store, ("d",), 1, 0.0)
+    assert store.find(("a",)) is slot  # somebody is at it again
+    busy.idle = True
+    store.release(slot)
+    put(store, ("e",), 1, 0.0)
+    assert store.find(("a",)) is None
+    assert slot.gone
+    store.release(slot)
+    put(store, ("f",), 1, 0.0)
+
+
+def test_eviction_leaves_what_is_under_way() -> None:
+    """An entry that is being refreshed may be evicted; its slot stays, so that equal calls still meet (F6)."""
+    store = Store(1, None)
+    put(store, ("a",), 1, 0.0)
+    slot = store.find(("a",))
+    assert slot is not None
+    slot.busy = Busy()
+    put(store, ("b",), 1, 0.0)
+    assert store.find(("a",)) is slot
+    assert slot.entry is None
+    store.finish(slot, Entry(2, 0.0), 0.0)
+    assert held(store) == {("a",): 2}
+
+
+def test_what_comes_of_a_forgotten_call_is_not_stored() -> None:
+    """`forget` and `clear` hold for results that are under way: they may be from before the change (F6)."""
+    for forget in (lambda store: store.forget(("a",)), lambda store: store.clear()):
+        store = Store(10, None)
+        busy = Busy()
+
+        def take(slot: Slot, busy: Busy = busy) -> None:
+            slot.busy = busy
+
+        slot = store.change(("a",), 0.0, take)
+        forget(store)
+        assert store.find(("a",)) is None
+        store.finish(slot, Entry("old", 0.0), 0.0)
+        assert store.find(("a",)) is None
+        assert slot.entry is None
+        put(store, ("a",), "new", 0.0)
+        assert held(store) == {("a",): "new"}
+
+
+def test_finishing_without_a_result() -> None:
+    """A call of which nothing came leaves the earlier entry, or no slot at all (F6)."""
+    store = Store(10, None)
+    slot = store.change(("a",), 0.0, lambda slot: setattr(slot, "busy", Busy()))
+    store.finish(slot, None, 0.0)
+    assert store.rows == {}
+    put(store, ("a",), 1, 0.0)
+    slot = store.change(("a",), 0.0, lambda slot: setattr(slot, "busy", Busy()))
+    store.finish(slot, None, 0.0)
+    assert held(store) == {("a",): 1}
+    assert slot.busy is None
+
+
+def test_after_a_fork_entries_stay_and_nothing_is_under_way() -> None:
+    """The child has new locks and no leases; what was stored is still there (G18)."""
+    store = Store(10, None)
+    put(store, ("a",), 1, 0.0)
+    put(store, key(Nosy(1)), 2, 0.0)
+    put(store, key(Nosy(2)), 3, 0.0)
+    for busy in (("a",), ("b",)):
+        store.change(busy, 0.0, lambda slot: setattr(slot, "busy", Busy()))
+    rows, noted = store.rows, store.noted
+    taken, end = threading.Event(), threading.Event()
+
+    def hold(lock: Any) -> None:
+        with lock:
+            taken.set()
+            end.wait(5)
+
+    thread = threading.Thread(target=hold, args=(store._lock,))
+    thread.start()
+    taken.wait(5)  # the child gets the lock as it is, held by a thread that it does not have
+    store.after_fork()
+    put(store, ("c",), 4, 0.0)
+    end.set()
+    thread.join()
+    assert store.rows is rows
+    assert store.noted is noted
+    assert sorted(held(store).values()) == [1, 2, 3, 4]
+    assert store.find(("b",)) is None
+    found = store.find(("a",))
+    assert found is not None
+    assert found.busy is None
+
+
+def items() -> Iterator[int]:
+    yield 1
+
+
+async def later() -> int:
+    return 1
+
+
+async def stream() -> Any:
+    yield 1
+
+
+def test_what_can_be_given_twice() -> None:
+    """Iterators and awaitables are used up by the first who gets them; lists, functions and None are not (F6)."""
+    coroutine = later()
+    try:
+        for result in (items(), iter([]), map(str, []), coroutine, stream(), open(os.devnull)):  # noqa: SIM115
+            assert not shareable(result)
+            if hasattr(result, "close"):
+                result.close()
+        with asyncio.Runner() as runner:
+            assert not shareable(runner.get_loop().create_future())
+    finally:
+        coroutine.close()
+    for result in (None, 1, [], {}, range(3), items, later, Thing()):
+        assert shareable(result)
