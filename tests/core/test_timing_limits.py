@@ -112,22 +112,29 @@ def test_a_stream_without_time_left_is_closed(both: Both, clock: VirtualClock) -
             log.append(f"closed with {time_left()}")
 
     seen: list[int] = []
+    at_once: list[str] = []
 
     def consume() -> Any:
-        for n in limited(both, items, 5, stream=True)():
-            seen.append(n)
-            clock.advance(2)
+        try:
+            for n in limited(both, items, 5, stream=True)():
+                seen.append(n)
+                clock.advance(2)
+        finally:
+            at_once.extend(log)
 
     async def consume_async() -> Any:
-        async for n in limited(both, items, 5, stream=True)():
-            seen.append(n)
-            clock.advance(2)
+        try:
+            async for n in limited(both, items, 5, stream=True)():
+                seen.append(n)
+                clock.advance(2)
+        finally:
+            at_once.extend(log)
 
     with pytest.raises(DeadlineExceeded, match="test: not finished within 5 s") as caught:
         both.run(consume_async) if both.is_async else consume()
     assert caught.value.started is True
     assert seen == [0, 1, 2]
-    assert log == ["closed with None"]
+    assert at_once == ["closed with None"]
 
 
 def test_nothing_ambient_spans_a_yield(both: Both, clock: VirtualClock) -> None:

@@ -20,7 +20,7 @@ from recoup._core import scopes
 from recoup._core.timing import Limit, time_left
 from recoup.errors import DeadlineExceeded
 from recoup.testing import VirtualClock, VirtualEventLoop
-from tests.core.limited import hang, limited
+from tests.core.limited import Layer, hang, limited
 
 
 def timers(loop: Any = None) -> list[asyncio.TimerHandle]:
@@ -206,6 +206,32 @@ async def test_closed_deadlines_keep_no_task_alive() -> None:
     await asyncio.sleep(0)
     gc.collect()
     assert gone() is None
+
+
+async def test_tasks_that_start_their_successors_keep_nothing_alive(clock: VirtualClock) -> None:
+    """Each task opens its deadline inside the one before, which then closes: what is kept does not grow (G16)."""
+    seen: list[weakref.ref[Layer]] = []
+    alive: list[int] = []
+    last: list[asyncio.Task[Any]] = []
+
+    async def work(n: int) -> None:
+        await asyncio.sleep(2)
+        if n:
+            last[:] = [asyncio.create_task(call(n - 1))]
+        await asyncio.sleep(1)  # so long that the successor is inside before this one ends
+        watch()._sweep()
+        alive.append(sum(each() is not None for each in seen))
+
+    async def call(n: int) -> None:
+        owner = Layer()
+        seen.append(weakref.ref(owner))
+        await limited(work, 60, "link", owner)(n)
+
+    await call(400)
+    while not last[0].done():
+        await asyncio.wait(last)
+    assert len(seen) == 401
+    assert max(alive) < 150
 
 
 def test_several_loops_in_threads_at_the_same_time() -> None:
