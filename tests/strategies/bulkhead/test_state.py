@@ -158,6 +158,17 @@ def test_who_leaves_the_queue_is_forgotten() -> None:
     assert gate.counts() == Counts(executed=1, rejected=0, timeout=0, running=0, waiting=0, peak=1)
 
 
+def test_who_leaves_for_lack_of_time_is_counted() -> None:
+    """A cancellation by the call's own deadline is a timeout (B6)."""
+    gate = Gate(1, 10)
+    place = taken(gate)
+    first, second = ticket(gate), ticket(gate)
+    gate.leave(second, late=True)
+    give(gate, place)
+    gate.leave(first, late=True)
+    assert gate.counts() == Counts(executed=1, rejected=0, timeout=2, running=0, waiting=0, peak=1)
+
+
 def test_who_leaves_after_getting_a_place_gives_it_back() -> None:
     """A cancellation in the same tick as the hand-over leaks nothing; the next in line gets the place (B3, G2)."""
     gate = Gate(1, 10)
@@ -251,6 +262,54 @@ def test_a_place_dropped_in_a_cycle_comes_back() -> None:
     gate._release()
     gate.counts()
     assert waiting.place is not None
+
+
+class Closing:
+    """Gives its place back when it is finalised, as a coroutine does that the collector closes."""
+
+    def __init__(self, gate: Gate, place: Place, seen: list[Any]) -> None:
+        self.gate = gate
+        self.place = place
+        self.seen = seen
+        self.me = self
+
+    def __del__(self) -> None:
+        give(self.gate, self.place)
+        self.seen.append(self.gate.counts().running)
+
+
+@pytest.mark.parametrize("waiters", [0, 1])
+@pytest.mark.parametrize("place_first", [True, False])
+def test_a_place_that_a_finaliser_gives_back_comes_back_once(waiters: int, *, place_first: bool) -> None:
+    """The collector finalises a place and the coroutine that holds it in any order; it comes back once (G2, B3)."""
+    gate = Gate(1, 10)
+    seen: list[Any] = []
+    gc.collect()
+    gc.disable()
+    try:
+        place: Any = taken(gate) if place_first else None
+        filler = [] if place_first else [Closing(gate, taken(gate), seen)]
+        if place_first:
+            Closing(gate, place, seen)
+        waiting = [ticket(gate) for _ in range(waiters)]
+        del place, filler
+        gc.collect()
+    finally:
+        gc.enable()
+    assert seen == [waiters]
+    assert gate.counts().running == waiters
+    for _ in range(3):  # and it does so however often the collector comes by
+        if waiting:
+            Closing(gate, waiting.pop().place, seen)  # type: ignore[arg-type]  # it has one
+        else:
+            Closing(gate, taken(gate), seen)
+        gc.collect()
+        assert gate.counts().running == 0
+        assert len(gate._seats) == 1
+    place = taken(gate)
+    assert gate.take() is None
+    del place
+    assert gate.counts().running == 0, "and if it is dropped after all, that is noticed"
 
 
 def test_a_gate_that_is_dropped_takes_its_places_along() -> None:

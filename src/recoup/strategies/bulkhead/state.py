@@ -125,9 +125,14 @@ class Gate:
         """Find out what came of waiting when the time is up: a place after all, or the ticket leaves the queue."""
         self._decide(Gate._claim, ticket)
 
-    def leave(self, ticket: Ticket) -> None:
-        """Leave the queue, or give back the place that was got meanwhile. Never waits; safe in a finaliser."""
-        self._note(Gate._forget, ticket)
+    def leave(self, ticket: Ticket, *, late: bool = False) -> None:
+        """Leave the queue, or give back the place that was got meanwhile. Never waits; safe in a finaliser.
+
+        Args:
+            ticket: Who leaves.
+            late: Whether that is for lack of time.
+        """
+        self._note(Gate._forget_late if late else Gate._forget, ticket)
 
     def end(self, place: Place) -> None:
         """Give back the place of a pooled call, and its thread. Never waits."""
@@ -272,6 +277,10 @@ class Gate:
         if place is not None:
             place.seat.uses -= 1
             self._ended(place)
+
+    def _forget_late(self, ticket: Ticket) -> None:
+        self._timeout += 1
+        self._forget(ticket)
 
     def _ended(self, place: Place) -> None:
         """Take back a place, and a thread if it came with one."""

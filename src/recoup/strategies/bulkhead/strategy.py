@@ -168,10 +168,8 @@ class Bulkhead(Strategy):
             return UNCOUNTED
         visit = self._visit(waiting.for_thread, pooled=pooled)
         try:
-            if visit.queued():
-                with timing.queueing():
-                    if not visit.ticket.waiter.wait(visit.patience):
-                        visit.late()
+            if visit.queued() and not visit.ticket.waiter.wait(visit.patience):
+                visit.late()
             place = visit.ticket.place
         except BaseException:
             visit.leave()
@@ -187,7 +185,7 @@ class Bulkhead(Strategy):
         visit = self._visit(waiting.for_task, pooled=pooled)
         try:
             if visit.queued():
-                with timing.queueing():
+                with timing.queueing():  # if the deadline's timer cancels us here, the function was never asked
                     if not await visit.ticket.waiter.wait_async(visit.patience):
                         visit.late()
             place = visit.ticket.place

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sys import getrefcount
 from typing import NamedTuple
 
 TYPE_CHECKING = False
@@ -53,21 +54,41 @@ class Seat:
         self.dead = False
 
 
+class Probe:
+    """Finds out how many references its finaliser sees to an object that nobody holds."""
+
+    seen = 0
+
+    def __del__(self, references: Callable[[object], int] = getrefcount) -> None:
+        type(self).seen = references(self)
+
+
+Probe()
+ALONE = Probe.seen
+
+
 class Place:
     """The right to sit on a seat: it is either free, with the gate, or with one call.
 
-    A place that is dropped (its frame was thrown away before its last lines ran) finds its way back by itself.
+    A place that is dropped (its frame was thrown away before its last lines ran) finds its way back by itself. Dropped
+    means that the last reference has gone. The collector is too early: it calls the finalisers of all that it is about
+    to take apart *before* that, in any order, and only once. One of them may be that of a coroutine which then gives
+    the place back, and the next call may have it by now. So, when there are references yet, an heir is left, which goes
+    when the place itself goes.
     """
 
-    __slots__ = ("seat",)
+    __slots__ = ("heir", "seat")
 
     def __init__(self, seat: Seat) -> None:
         self.seat = seat
 
-    def __del__(self) -> None:
+    def __del__(self, references: Callable[[object], int] = getrefcount) -> None:
         seat = self.seat
-        gate = None if seat.dead else seat.gate()
-        if gate is not None:
+        if seat.dead:
+            return
+        if references(self) > ALONE:
+            self.heir = Place(seat)
+        elif (gate := seat.gate()) is not None:
             gate.dropped(seat)
 
 

@@ -64,8 +64,8 @@ class Visit:
         self._gate.claim(self.ticket)
 
     def leave(self) -> None:
-        """Give up, and give back what was got."""
-        self._gate.leave(self.ticket)
+        """Give up, and give back what was got: the caller was cancelled, perhaps because the deadline struck."""
+        self._gate.leave(self.ticket, late=self._deadline is not None and self._deadline.struck)
 
     def refusal(self) -> Exception:
         """Make the error of a call that got no place, and tell listeners about it."""
