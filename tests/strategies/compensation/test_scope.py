@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import gc
 import inspect
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -316,6 +318,56 @@ def test_outside_a_saga_a_step_is_a_plain_call(books: Books) -> None:
     assert steps.joined() is None
 
 
+def test_leaving_a_saga_restores_what_was_around(both: Both) -> None:
+    """G16: after the block the context is as it was before, not only as good as it was."""
+
+    def sync() -> None:
+        with saga("outer"):
+            around = steps.ambient()
+            assert around is not None
+            for error in (None, LookupError()):
+                with contextlib.suppress(LookupError), saga("inner"):
+                    assert steps.ambient() is not around
+                    if error is not None:
+                        raise error
+                assert steps.ambient() is around
+        assert steps.ambient() is None
+
+    async def asynchronous() -> None:
+        async with saga("outer"):
+            around = steps.ambient()
+            assert around is not None
+            for error in (None, LookupError()):
+                with contextlib.suppress(LookupError):
+                    async with saga("inner"):
+                        assert steps.ambient() is not around
+                        if error is not None:
+                            raise error
+                assert steps.ambient() is around
+        assert steps.ambient() is None
+
+    both.call(asynchronous if both.is_async else sync)
+
+
+@pytest.mark.parametrize("save_state", [True, False])
+def test_what_a_saga_keeps_alive(save_state: bool) -> None:
+    """`save_state=False` keeps neither arguments nor result of a completed step until the saga ends."""
+
+    class Held:
+        pass
+
+    @compensate(lambda: None, save_state=save_state)
+    def step(argument: Held) -> Held:
+        return Held()
+
+    with saga("order"):
+        argument = Held()
+        kept = [weakref.ref(argument), weakref.ref(step(argument))]
+        del argument
+        assert [each() is not None for each in kept] == [save_state, save_state]
+    assert [each() for each in kept] == [None, None]
+
+
 def test_a_step_called_again_is_two_steps(books: Books) -> None:
     """Every completed call counts, each with its own arguments."""
     step = books.step("a")
@@ -523,6 +575,54 @@ async def test_a_step_that_completes_too_late_undoes_itself() -> None:
         await task
     assert ran == ["late", "undo late LATE RecoveryError"]
     assert caught.value.__context__ is None
+
+
+async def test_no_cycle_keeps_what_came_too_late() -> None:
+    """G11: with the collector off, the error of a late step or saga is gone as soon as it has been dealt with."""
+    gone: list[weakref.ref[BaseException]] = []
+    go = asyncio.Event()
+
+    @compensate(lambda: None)
+    async def step() -> None:
+        await go.wait()
+
+    @compensate(lambda: None)
+    def plain_step() -> None:
+        """Complete at once."""
+
+    async def inner(*, waits: bool) -> None:
+        if waits:
+            async with saga("inner"):
+                plain_step()
+                await go.wait()
+            return
+        with saga("inner"):
+            plain_step()
+            await go.wait()
+
+    async def plain() -> None:
+        joined = steps.joined()
+        assert joined is not None
+        await go.wait()
+        compensation = compensate(lambda: None)
+        compensation._keep(plain_step, joined, (), {}, None)
+
+    async def background(work: Any) -> None:
+        try:
+            await work
+        except RecoveryError as error:
+            gone.append(weakref.ref(error))
+
+    gc.collect()
+    gc.disable()
+    try:
+        works = [step(), inner(waits=True), inner(waits=False), plain()]
+        tasks = [await outliving(background(work), "order") for work in works]
+        go.set()
+        await asyncio.gather(*tasks)
+        assert [each() for each in gone] == [None] * 4
+    finally:
+        gc.enable()
 
 
 async def test_a_late_step_that_cannot_be_undone_is_reported() -> None:

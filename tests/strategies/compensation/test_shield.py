@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import signal
 import sys
+import weakref
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +108,47 @@ async def test_a_cancellation_that_comes_while_undoing_is_not_lost() -> None:
     work.go_on.set()
     await task
     assert work.diary == ["slow", "plain", "cancelled"]
+
+
+@pytest.mark.parametrize("own", [True, False])
+async def test_no_cycle_after_a_cancellation(own: bool) -> None:
+    """G11: with the collector off, what a cancelled call held is gone as soon as the error is."""
+
+    class Held:
+        pass
+
+    gone: list[Any] = []
+    work = Work()
+
+    async def operation() -> None:
+        held = Held()
+        gone.append(weakref.ref(held))
+        if own:
+            raise ValueError("own")
+        await work.operation()
+
+    async def call() -> None:
+        held = Held()
+        gone.append(weakref.ref(held))
+        with contextlib.suppress(asyncio.CancelledError):
+            await compensate([work.slow, work.plain])(operation)()
+
+    gc.collect()
+    gc.disable()
+    try:
+        task = asyncio.create_task(call())
+        await asyncio.sleep(0)
+        task.cancel()
+        await work.undoing.wait()
+        task.cancel()
+        await asyncio.sleep(0)
+        work.go_on.set()
+        await task
+        del task
+        assert work.diary[-2:] == ["slow", "plain"]
+        assert [each() for each in gone] == [None, None]
+    finally:
+        gc.enable()
 
 
 async def test_failures_of_a_cancelled_call_are_logged(caplog: pytest.LogCaptureFixture) -> None:

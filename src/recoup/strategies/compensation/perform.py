@@ -38,13 +38,15 @@ class Job(NamedTuple):
     raise_original: bool = False
 
 
-def undo(job: Job, error: BaseException) -> None:
-    """Run a compensation; to be called in the `except` block that caught the operation's error.
+def undo(job: Job | None, error: BaseException | None) -> None:
+    """Run a compensation, if there is any; to be called in the `except` block that caught the operation's error.
 
     Raises:
         CompensationError: If an action failed.
         BaseException: Control flow that came meanwhile, once everything has run.
     """
+    if job is None or error is None:
+        return
     ledger = _begun(job, error)
     hidden = steps.hide()
     try:
@@ -54,12 +56,14 @@ def undo(job: Job, error: BaseException) -> None:
     _conclude(job, ledger, error)
 
 
-async def undo_async(job: Job, error: BaseException) -> None:
+async def undo_async(job: Job | None, error: BaseException | None) -> None:
     """Run a compensation so that no cancellation stops it; what `undo` says holds here too.
 
     A coroutine that is being closed (`GeneratorExit`: its loop is gone) cannot wait for anything any more, so there
     plain actions still run and asynchronous ones fail.
     """
+    if job is None or error is None:
+        return
     if isinstance(error, GeneratorExit):
         undo(job, error)
         return

@@ -129,9 +129,7 @@ class Saga:
     ) -> None:
         late = self._close(error)
         try:
-            job = self._job(error or late)
-            if job is not None:
-                perform.undo(*job)
+            perform.undo(self._job(error or late), error or late)
             if late is not None:
                 raise late
         finally:
@@ -142,9 +140,7 @@ class Saga:
     ) -> None:
         late = self._close(error)
         try:
-            job = self._job(error or late)
-            if job is not None:
-                await perform.undo_async(*job)
+            await perform.undo_async(self._job(error or late), error or late)
             if late is not None:
                 raise late
         finally:
@@ -167,7 +163,7 @@ class Saga:
             return None
         return steps.too_late(f"saga {self.name!r}", outer)
 
-    def _job(self, error: BaseException | None) -> tuple[perform.Job, BaseException] | None:
+    def _job(self, error: BaseException | None) -> perform.Job | None:
         """Give what is to be undone, if anything."""
         if error is None or self._steps is None:
             return None
@@ -176,4 +172,4 @@ class Saga:
             return None
         tasks: list[Task] = [task for plan in plans for task in plan(error)]
         tasks = noticed(tasks, self._start, self._finish)
-        return (perform.Job(self.name, tasks, self._seconds), error) if tasks else None
+        return perform.Job(self.name, tasks, self._seconds) if tasks else None

@@ -151,17 +151,13 @@ class Compensation(Strategy):
         self, target: Callable[..., object], error: BaseException, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         """Undo a call that failed."""
-        job = self._job(self._tasks(target, args, kwargs, error=error))
-        if job is not None:
-            perform.undo(job, error)
+        perform.undo(self._job(self._tasks(target, args, kwargs, error=error)), error)
 
     async def _undo_async(
         self, target: Callable[..., object], error: BaseException, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         """Undo a call that failed, awaiting the actions."""
-        job = self._job(self._tasks(target, args, kwargs, error=error))
-        if job is not None:
-            await perform.undo_async(job, error)
+        await perform.undo_async(self._job(self._tasks(target, args, kwargs, error=error)), error)
 
     def _job(self, tasks: list[Task]) -> perform.Job | None:
         if not tasks or (mode.active and mode.off()):
@@ -206,9 +202,7 @@ class Compensation(Strategy):
             return
         late = steps.too_late(described(target), joined)
         try:
-            job = self._job(plan(late))
-            if job is not None:
-                perform.undo(job, late)
+            perform.undo(self._job(plan(late)), late)
             raise late
         finally:
             del late  # this frame is in its traceback: they would keep each other
@@ -227,9 +221,7 @@ class Compensation(Strategy):
             return
         late = steps.too_late(described(target), joined)
         try:
-            job = self._job(plan(late))
-            if job is not None:
-                await perform.undo_async(job, late)
+            await perform.undo_async(self._job(plan(late)), late)
             raise late
         finally:
             del late  # as above
