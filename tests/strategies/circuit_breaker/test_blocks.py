@@ -75,6 +75,37 @@ def test_successes_of_blocks_are_numbered_like_those_of_functions(both: Both) ->
     assert breaker.state.value == "closed"
 
 
+def test_a_block_of_a_disabled_breaker_is_not_counted(both: Both) -> None:
+    """Neither as a failure nor as a late result (C1)."""
+    breaker = breaking()
+    with breaker.disable():
+        block(both, breaker, lambda: None)
+        with pytest.raises(OSError, match="down"):
+            block(both, breaker, down)
+    assert breaker.metrics == {"opened": 0, "refused": 0, "late": 0}
+
+
+def test_a_callback_may_enter_a_block_while_news_is_pending(both: Both) -> None:
+    """It is the teller itself that enters: nobody else will tell first (G9)."""
+    seen: list[str] = []
+    breaker: CircuitBreaker
+
+    def on_open() -> None:
+        breaker.reset()
+        with breaker:
+            seen.append("in a block")
+
+    async def on_open_async() -> None:
+        breaker.reset()
+        async with breaker:
+            seen.append("in a block")
+
+    breaker = breaking(on_open=on_open_async if both.is_async else on_open, on_close=lambda: seen.append("closed"))
+    with pytest.raises(OSError, match="down"):
+        block(both, breaker, down)
+    assert seen == ["in a block", "closed"]
+
+
 def test_a_guard_is_the_same_in_an_object(both: Both, clock: VirtualClock) -> None:
     """It may be used again after it was left (C1)."""
     breaker = breaking()

@@ -18,7 +18,7 @@ from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
 from recoup.strategies.circuit_breaker.strategy import CircuitBreaker, circuit_breaker
 from recoup.testing import VirtualClock
 from tests.conftest import Both
-from tests.strategies.circuit_breaker.services import Guarded
+from tests.strategies.circuit_breaker.services import Guarded, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,6 +142,36 @@ def test_callbacks_run_outside_the_lock(both: Both, clock: VirtualClock) -> None
     made.fail()
     assert seen == ["opened, open", "left on_open", "closed, closed"]
     assert made.call("through") == "through"
+
+
+def test_a_callback_may_call_through_the_breaker_while_news_is_pending(both: Both, clock: VirtualClock) -> None:
+    """Functions and streams of either colour: nobody else will tell first (G9)."""
+    seen: list[Any] = []
+    breaker: CircuitBreaker
+
+    def items() -> Any:
+        yield "item"
+
+    def on_open() -> None:
+        breaker.reset()
+        seen.append(breaker(lambda: "function")())
+        seen.extend(breaker(items)())
+
+    async def on_open_async() -> None:
+        breaker.reset()
+        seen.append(await breaker(both.wrap(lambda: "function"))())
+        seen.extend([item async for item in breaker(both.wrap(items))()])
+
+    breaker = CircuitBreaker(
+        CircuitBreakerConfig(
+            failure_threshold=1,
+            on_open=on_open_async if both.is_async else on_open,
+            on_close=lambda: seen.append("closed"),
+        )
+    )
+    with pytest.raises(OSError, match="down"):
+        both.call(breaker(both.wrap(Service(OSError("down")).__call__)))
+    assert seen == ["function", "item", "closed"]
 
 
 def test_news_of_several_threads_is_told_in_order() -> None:

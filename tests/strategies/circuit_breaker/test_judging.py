@@ -154,12 +154,13 @@ def test_an_awaitable_verdict_is_refused(both: Both, clock: VirtualClock) -> Non
         return False
 
     made = Guarded(both, failure_on_result=lambda _: verdict())
-    with pytest.raises(TypeError, match="failure_on_result returned an awaitable"):
+    with pytest.raises(TypeError, match=r"^failure_on_result returned an awaitable"):
         made.call()
-    made = Guarded(both, failure_on=lambda _: verdict())
-    with pytest.raises(TypeError, match="failure_on returned an awaitable"):
-        made.call(OSError())
-    assert made.state == "closed"
+    for argument in ("failure_on", "ignore_on"):
+        made = Guarded(both, **{argument: lambda _: verdict()})
+        with pytest.raises(TypeError, match=rf"^{argument} returned an awaitable"):
+            made.call(OSError())
+        assert made.state == "closed"
 
 
 def test_any_truth_of_a_result_predicate_will_do(both: Both, clock: VirtualClock) -> None:

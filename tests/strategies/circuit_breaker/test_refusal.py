@@ -75,6 +75,15 @@ def test_a_circuit_opened_by_hand_names_no_error(both: Both, clock: VirtualClock
     assert "forced open" in str(error)
 
 
+def test_the_age_of_the_last_error_is_exact(both: Both, clock: VirtualClock) -> None:
+    """From the moment at which it opened the circuit (C7)."""
+    made = Guarded(both)
+    made.fail()
+    assert refused(made).last_error_age == 0.0
+    clock.advance(0.25)
+    assert refused(made).last_error_age == 0.25
+
+
 def test_an_age_is_never_negative(both: Both, clock: VirtualClock) -> None:
     """Nor is a wait longer than the open time, whatever the clock does (C7, G12)."""
     made = Guarded(both)

@@ -191,7 +191,8 @@ def noted(*given: Any) -> bool:
     ("predicate", "arguments"),
     [
         (noted, 1),
-        (lambda first, second=None: noted(first), 1),
+        (lambda first, second="not given": noted(*({first, second} - {"not given"})), 1),
+        (lambda first, *more, **named: noted(first, *more), 1),
         (lambda first, /, second: noted(first, second), 2),
         (functools.partial(lambda first, second, third: noted(first, third, second), 0), 3),
     ],
