@@ -237,6 +237,34 @@ def test_a_clock_that_goes_backwards_restarts_a_stream(both: Both, clock: Virtua
     assert seen == [10, 10, 10, 10]
 
 
+def test_a_stream_that_looks_at_no_clock_is_restarted_too(both: Both, clock: VirtualClock) -> None:
+    """A clock that goes backwards between steps gives a generator its whole time again, and no more (G12)."""
+
+    def items() -> Iterator[int]:
+        yield from range(100)
+
+    seen: list[int] = []
+
+    def moved(n: int) -> None:
+        seen.append(n)
+        if n == 0:
+            clock.rewind(500)
+        elif n > 1:
+            clock.advance(4)
+
+    def consume() -> None:
+        for n in limited(both, items, 10, stream=True)():
+            moved(n)
+
+    async def consume_async() -> None:
+        async for n in limited(both, items, 10, stream=True)():
+            moved(n)
+
+    with pytest.raises(DeadlineExceeded):
+        both.run(consume_async) if both.is_async else consume()
+    assert seen == [0, 1, 2, 3, 4]
+
+
 def test_sending_and_throwing_into_a_generator(clock: VirtualClock) -> None:
     """send, throw, close and the return value work as on the bare generator (G5)."""
 

@@ -28,10 +28,11 @@ class TrioScope:
     moment: float
 
     def __init__(self, seconds: float, cut: Term | None) -> None:
-        moment = trio.current_time() + seconds
         if cut is not None and isinstance(cut.scope, TrioScope):
             # The very same moment, so that both are cancelled in one go and Trio gives it to the outer one.
-            moment = min(moment, cut.scope.moment)
+            moment = cut.scope.moment
+        else:
+            moment = trio.current_time() + seconds
         self._cut = cut
         self.moment = moment
         self._scope = trio.CancelScope(deadline=moment)

@@ -1,6 +1,7 @@
 """`mode="thread"`: the caller gets control back on time, the work goes on until it ends (D3).
 
-Threads wait in real time, so these tests do too, for some hundredths of a second.
+Threads wait in real time, so these tests do too, for some tenths of a second: less would not do where a machine is
+so busy that a thread takes that long to begin.
 """
 
 from __future__ import annotations
@@ -76,6 +77,18 @@ def test_a_call_in_time() -> None:
     assert current_deadline() is None
 
 
+def test_the_deadline_is_over_when_the_work_is() -> None:
+    """What the work leaves behind is not bound by its deadline (G16)."""
+    left: list[contextvars.Context] = []
+
+    @deadline(LONG, mode="thread")
+    def work() -> None:
+        left.append(contextvars.copy_context())
+
+    work()
+    assert left[0].run(current_deadline) is None
+
+
 def test_errors_come_out_themselves() -> None:
     """The user's error is the same object with the traceback of the work and no context of ours (G3)."""
     error = ValueError("mine")
@@ -107,7 +120,7 @@ def test_the_caller_gets_control_back_on_time(release: threading.Event) -> None:
     """The caller gets DeadlineExceeded on time; the work goes on and sees that its time is over (D3)."""
     seen: list[Any] = []
 
-    @deadline(0.03, mode="thread", thread_workers=1, name="fetch")
+    @deadline(0.2, mode="thread", thread_workers=1, name="fetch")
     def work() -> str:
         ambient = current_deadline()
         assert ambient is not None
@@ -121,11 +134,11 @@ def test_the_caller_gets_control_back_on_time(release: threading.Event) -> None:
 
     told: list[Any] = []
     began = time.monotonic()
-    with subscribe(told.append), pytest.raises(DeadlineExceeded, match=r"fetch: not finished within 0\.03 s") as caught:
+    with subscribe(told.append), pytest.raises(DeadlineExceeded, match=r"fetch: not finished within 0\.2 s") as caught:
         work()
-    assert 0.03 <= time.monotonic() - began < LONG
+    assert 0.2 <= time.monotonic() - began < LONG
     assert caught.value.started is True
-    assert told == [DeadlineStruck("fetch", 0.03, started=True)]
+    assert told == [DeadlineStruck("fetch", 0.2, started=True)]
     assert current_deadline() is None
     release.set()
     eventually(lambda: len(seen) == 2)
@@ -134,7 +147,7 @@ def test_the_caller_gets_control_back_on_time(release: threading.Event) -> None:
 
 def test_without_a_free_thread_the_call_is_refused_at_once(release: threading.Event) -> None:
     """Work that was given up keeps its place until it really ends; meanwhile calls are refused (D3)."""
-    limiter = deadline(0.03, mode="thread", thread_workers=2, name="fetch")
+    limiter = deadline(0.2, mode="thread", thread_workers=2, name="fetch")
 
     @limiter
     def work() -> bool:
@@ -214,7 +227,7 @@ def test_an_outer_deadline_cuts_the_wait(release: threading.Event) -> None:
     def inner() -> None:
         release.wait(LONG)
 
-    @deadline(0.03, mode="cooperative", name="outer")
+    @deadline(0.2, mode="cooperative", name="outer")
     def outer() -> None:
         inner()
 
@@ -249,7 +262,7 @@ def test_recovery_off() -> None:
 def test_a_plain_function_that_returns_a_coroutine() -> None:
     """It is made in a thread and awaited, under its deadline, by the caller (G5)."""
 
-    @deadline(0.03, mode="thread")
+    @deadline(0.2, mode="thread")
     def limited(seconds: float) -> Awaitable[str]:
         return asyncio.sleep(seconds, "value")
 
@@ -277,11 +290,11 @@ class TestAwaited:
         limiter = TimeLimiter(DeadlineConfig(LONG, mode="thread"))
 
         def work() -> str:
-            time.sleep(0.02)
+            time.sleep(0.05)
             return threading.current_thread().name
 
         assert await limiter.execute(work) == "recoup-deadline-1"
-        assert len(ticks) > 2
+        assert len(ticks) > 1
         ticking.cancel()
 
     async def test_errors_and_coroutines(self) -> None:
@@ -293,7 +306,7 @@ class TestAwaited:
 
     async def test_too_late(self, release: threading.Event) -> None:
         """The task gets control back on time, and without a free thread a refusal (D3)."""
-        limiter = TimeLimiter(DeadlineConfig(0.03, mode="thread", thread_workers=1), name="fetch")
+        limiter = TimeLimiter(DeadlineConfig(0.2, mode="thread", thread_workers=1), name="fetch")
         with pytest.raises(DeadlineExceeded, match="fetch: not finished") as caught:
             await limiter.execute(release.wait, LONG)
         assert caught.value.started is True
@@ -451,7 +464,7 @@ def test_nothing_of_a_call_is_kept() -> None:
 
 def test_a_forked_child_forgets_what_the_parent_does(release: threading.Event) -> None:
     """All places are free in the child, and no thread of the parent's is counted on (G18)."""
-    limiter = deadline(0.03, mode="thread", thread_workers=1)
+    limiter = deadline(0.2, mode="thread", thread_workers=1)
 
     @limiter
     def work(wait: bool) -> bool:
@@ -473,7 +486,7 @@ def test_after_a_fork_the_child_has_places_and_threads_of_its_own() -> None:
         from recoup import deadline
         warnings.simplefilter("ignore", DeprecationWarning)  # fork beside threads: the point of this test
         release = threading.Event()
-        work = deadline(0.05, mode="thread", thread_workers=1)(lambda wait: wait and release.wait(30))
+        work = deadline(0.3, mode="thread", thread_workers=1)(lambda wait: wait and release.wait(30))
         try:
             work(True)
         except TimeoutError:
@@ -493,13 +506,13 @@ def test_given_up_work_does_not_keep_the_interpreter_from_ending() -> None:
         import time
         from recoup import deadline
         try:
-            deadline(0.02, mode="thread")(lambda: time.sleep(60))()
+            deadline(0.3, mode="thread")(lambda: time.sleep(60))()
         except TimeoutError as error:
             print(error)
     """
     began = time.monotonic()
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
-    assert "not finished within 0.02 s" in done.stdout
+    assert "not finished within 0.3 s" in done.stdout
     assert done.stderr == ""
     assert time.monotonic() - began < LONG
 
