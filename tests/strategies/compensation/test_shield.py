@@ -8,6 +8,7 @@ import gc
 import logging
 import signal
 import sys
+import threading
 import weakref
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -316,6 +317,35 @@ def test_the_end_of_the_loop_waits_for_it() -> None:
 
     asyncio.run(main())
     assert sorted(diary) == ["plain", "plain", "slow", "slow"]
+
+
+def test_one_object_serves_many_loops() -> None:
+    """G7, G8: loops in several threads share one object; each call is undone in its own loop, with its own state."""
+    undone: list[tuple[int, bool]] = []
+
+    async def undo(state: dict[str, Any]) -> None:
+        await asyncio.sleep(0)
+        undone.append((state["number"], state["loop"] is asyncio.get_running_loop()))
+
+    compensation = compensate(undo)
+
+    @compensation
+    async def fail(number: int, loop: asyncio.AbstractEventLoop) -> None:
+        await asyncio.sleep(0)
+        raise ValueError(number)
+
+    async def main(base: int) -> None:
+        loop = asyncio.get_running_loop()
+        outcomes = await asyncio.gather(*(fail(base + n, loop) for n in range(20)), return_exceptions=True)
+        assert [type(each) for each in outcomes] == [ValueError] * 20
+
+    threads = [threading.Thread(target=lambda base=base: asyncio.run(main(base))) for base in range(0, 80, 20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(undone) == [(number, True) for number in range(80)]
+    assert compensation.compensations == 80
 
 
 def test_ctrl_c_in_asyncio() -> None:
