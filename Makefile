@@ -47,8 +47,10 @@ mutate: $(VENV)/.dev
 	$(PY) -m mutmut results
 	@$(PY) -m mutmut export-cicd-stats && cat mutants/mutmut-cicd-stats.json
 
+# PYENV_VERSION means something to pyenv alone, which hides the versions that nobody chose.
 versions:
 	@for version in $(VERSIONS); do \
+	  export PYENV_VERSION=$$version; \
 	  if "python$$version" -c '' 2>/dev/null; then \
 	    $(MAKE) --no-print-directory test "PYTHON=python$$version" "VENV=.venv-$$version" || exit 1; \
 	  else \
