@@ -67,7 +67,7 @@ class Moody(dict[str, int]):
     def __eq__(self, other: object) -> bool:
         return False
 
-    __hash__ = None  # type: ignore[assignment]  # as Python itself does for a class with __eq__ alone
+    __hash__ = None
 
 
 ALONE = [

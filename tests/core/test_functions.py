@@ -1,4 +1,4 @@
-"""When two functions are the same function (contract: code and closure values; Example 1's closure is new for each call)."""
+"""When two functions are the same function (contract: by code and closure values; Example 1 makes one per call)."""
 
 from __future__ import annotations
 
@@ -225,9 +225,9 @@ def test_many_threads_see_a_function_first() -> None:
         start = threading.Barrier(8)
         found: list[Any] = []
 
-        def ask() -> None:
+        def ask(turn: int = turn, start: threading.Barrier = start, found: list[Any] = found) -> None:
             start.wait()
-            found.append(function_key(make(turn)))  # noqa: B023 - the threads end within the turn
+            found.append(function_key(make(turn)))
 
         threads = [threading.Thread(target=ask) for _ in range(8)]
         for thread in threads:
@@ -266,24 +266,27 @@ def same_after(make: Callable[[], Callable[[], Any]]) -> bool:
     return function_key(make()) is seen
 
 
-def test_what_a_call_changes_itself_is_no_input() -> None:
-    """A list that it appends to, a dict that it stores into, a counter that it binds: its memory (contract, Example 1)."""
-    seen: list[int] = []
-    counts: dict[str, int] = {}
+seen: list[int] = []
+counts: dict[str, int] = {}
+
+
+def appending(url: str = "/a", seen: list[int] = seen) -> Callable[[], Any]:
+    def request() -> str:
+        seen.append(1)
+        return url
+
+    return request
+
+
+def counting(counts: dict[str, int] = counts) -> Callable[[], Any]:
+    def request() -> None:
+        counts["all"] = counts.get("all", 0) + 1
+
+    return request
+
+
+def binders() -> Callable[[], Callable[[], Any]]:
     number = 0
-
-    def appending(url: str = "/a") -> Callable[[], Any]:
-        def request() -> str:
-            seen.append(1)
-            return url
-
-        return request
-
-    def counting() -> Callable[[], Any]:
-        def request() -> None:
-            counts["all"] = counts.get("all", 0) + 1
-
-        return request
 
     def binding() -> Callable[[], Any]:
         def request() -> int:
@@ -293,25 +296,31 @@ def test_what_a_call_changes_itself_is_no_input() -> None:
 
         return request
 
-    def through() -> Callable[[], Any]:
-        @tools.wraps(appending)
-        def wrapper(inner: Callable[[], Any] = appending()) -> Any:  # noqa: B008 - made anew with each wrapper
-            return inner()
+    return binding
 
-        inner = appending()
 
-        @tools.wraps(inner)
-        def deeper() -> Any:
-            return inner()
+def wrapping() -> Callable[[], Any]:
+    inner = appending("/wrapped")
 
-        del wrapper
-        return deeper
+    @tools.wraps(inner)
+    def wrapper() -> Any:
+        return inner()
 
-    for make in (appending, counting, binding, through):
-        assert same_after(make)
-        held = function_key(make())
-        make()()
-        assert function_key(make()) is held, "once learnt it is known"
+    return wrapper
+
+
+@pytest.mark.parametrize("make", [appending, counting, binders(), wrapping])
+def test_what_a_call_changes_itself_is_no_input(make: Callable[[], Callable[[], Any]]) -> None:
+    """A list that it appends to, a dict that it stores into, a variable that it binds: its memory (contract)."""
+    assert same_after(make)
+    held = function_key(make())
+    make()()
+    assert function_key(make()) is held, "once learnt it is known"
+
+
+def test_input_beside_memory_still_counts() -> None:
+    """Endpoints are told apart, whatever else a closure holds (contract, Example 1)."""
+    assert same_after(appending)
     assert function_key(appending("/a")) is not function_key(appending("/b"))
 
 

@@ -150,6 +150,34 @@ def test_parameters_of_a_method_leave_out_the_instance() -> None:
     assert Parameters.of([].append) is None
 
 
+def test_a_call_is_written_short() -> None:
+    """What is the default is left out, at the end and by name; how the call was written makes no difference (F5)."""
+
+    def fetch(
+        path: str, base: str = "a", tries: int = 300, *more: int, lang: str = "en", raw: bool = False
+    ) -> None: ...
+
+    parameters = Parameters.of(fetch)
+    assert parameters is not None
+    for args, kwargs, short in (
+        (("x",), {}, (("x",), {})),
+        (("x", "a", 300), {"lang": "en"}, (("x",), {})),
+        ((), {"path": "x", "tries": 300}, (("x",), {})),
+        (("x", "a", 2), {}, (("x", "a", 2), {})),
+        (("x", "b"), {"lang": "de"}, (("x", "b"), {"lang": "de"})),
+        (("x", "a", 300, 4), {"raw": False}, (("x", "a", 300, 4), {})),
+        ((), {}, ((), {})),
+        ((), {"base": "a"}, ((), {"base": "a"})),
+    ):
+        assert parameters.short(args, kwargs) == short
+
+    def all_defaults(a: int = 1, *, b: int = 2) -> None: ...
+
+    parameters = Parameters.of(all_defaults)
+    assert parameters is not None
+    assert parameters.short((1,), {"b": 2}) == ((), {})
+
+
 def test_an_argument_is_replaced_where_it_stands() -> None:
     """Another value takes the place of an argument that was given by position, and is added by name otherwise (F5)."""
 

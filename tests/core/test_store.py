@@ -1,12 +1,14 @@
-"""The bounded store of results (F6): time to live, size, order of eviction, and no lock over code of the user's (G7)."""
+"""The bounded store of results (F6): time to live, size, order of eviction; no lock over code of the user's (G7)."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from weakref import ref
 
@@ -184,7 +186,7 @@ def test_a_key_that_is_raced_for_without_equality_of_its_own(monkeypatch: pytest
 
     class Raced:
         def __enter__(self) -> None:
-            store._lock = real  # type: ignore[assignment]  # a stand-in is in its place
+            store._lock = real
             put(store, ("a",), "first", 0.0)
             real.acquire()
 
@@ -327,7 +329,7 @@ def test_eviction_leaves_what_is_under_way() -> None:
 
 def test_what_comes_of_a_forgotten_call_is_not_stored() -> None:
     """`forget` and `clear` hold for results that are under way: they may be from before the change (F6)."""
-    for forget in (lambda store: store.forget(("a",)), lambda store: store.clear()):
+    for all_of_it in (False, True):
         store = Store(10, None)
         busy = Busy()
 
@@ -335,7 +337,7 @@ def test_what_comes_of_a_forgotten_call_is_not_stored() -> None:
             slot.busy = busy
 
         slot = store.change(("a",), 0.0, take)
-        forget(store)
+        store.clear() if all_of_it else store.forget(("a",))
         assert store.find(("a",)) is None
         store.finish(slot, Entry("old", 0.0), 0.0)
         assert store.find(("a",)) is None
@@ -404,14 +406,12 @@ async def stream() -> Any:
 def test_what_can_be_given_twice() -> None:
     """Iterators and awaitables are used up by the first who gets them; lists, functions and None are not (F6)."""
     coroutine = later()
-    try:
-        for result in (items(), iter([]), map(str, []), coroutine, stream(), open(os.devnull)):  # noqa: SIM115
+    with Path(os.devnull).open() as file, contextlib.closing(coroutine):
+        for result in (items(), iter([]), map(str, []), coroutine, stream(), file):
             assert not shareable(result)
             if hasattr(result, "close"):
                 result.close()
         with asyncio.Runner() as runner:
             assert not shareable(runner.get_loop().create_future())
-    finally:
-        coroutine.close()
     for result in (None, 1, [], {}, range(3), items, later, Thing()):
         assert shareable(result)

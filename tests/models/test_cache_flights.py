@@ -10,6 +10,7 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -34,6 +35,9 @@ class FakeWaiter:
     def wake(self) -> bool:
         self.woken = True
         return True
+
+    def gone(self) -> bool:
+        return False
 
 
 class Oops(Exception):
@@ -202,7 +206,7 @@ class CacheMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.ledger.calling)
     @rule(data=st.data(), useless=st.booleans())
-    def returns(self, data: st.DataObject, useless: bool) -> None:  # noqa: FBT001 - Hypothesis calls it by name
+    def returns(self, data: st.DataObject, useless: bool) -> None:
         caller = self._leader(data)
         value: Any = iter(()) if useless else self._next()
         assert caller.context.run(caller.run.done, value, self.now) is not useless
@@ -211,7 +215,7 @@ class CacheMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.ledger.calling)
     @rule(data=st.data(), refused=st.booleans())
-    def fails(self, data: st.DataObject, refused: bool) -> None:  # noqa: FBT001 - Hypothesis calls it by name
+    def fails(self, data: st.DataObject, refused: bool) -> None:
         caller = self._leader(data)
         key, number = caller.flight.key, self._next()
         error = CircuitBreakerError(name=str(number), wait_time=1) if refused else Oops(number)
@@ -225,7 +229,7 @@ class CacheMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.ledger.calling)
     @rule(data=st.data(), own=st.booleans())
-    def gives_up(self, data: st.DataObject, own: bool) -> None:  # noqa: FBT001 - Hypothesis calls it by name
+    def gives_up(self, data: st.DataObject, own: bool) -> None:
         caller = self._leader(data)
         old = self.answers_error(caller.flight.key)
         if own and (old is None or self.ledger.flights.get(caller.flight.key) is not caller.flight):
@@ -238,7 +242,7 @@ class CacheMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: any(caller.run.waiter.woken for caller in self.ledger.waiting))
     @rule(data=st.data(), in_time=st.booleans())
-    def wakes(self, data: st.DataObject, in_time: bool) -> None:  # noqa: FBT001 - Hypothesis calls it by name
+    def wakes(self, data: st.DataObject, in_time: bool) -> None:
         ledger = self.ledger
         caller = data.draw(st.sampled_from([each for each in ledger.waiting if each.run.waiter.woken]))
         flight = caller.flight
@@ -269,14 +273,11 @@ class CacheMachine(RuleBasedStateMachine):
         if kind == "value":
             assert run.take() == value
             return
-        try:
+        with pytest.raises(type(value)) as caught:
             run.take()
-        except Exception as error:  # noqa: BLE001 - whatever it was told
-            assert error is not value
-            assert type(error) is type(value)
-            assert (error.args, vars(error)) == (value.args, vars(value))
-        else:
-            raise AssertionError("an error became a result")
+        assert caught.value is not value
+        assert type(caught.value) is type(value)
+        assert (caught.value.args, vars(caught.value)) == (value.args, vars(value))
 
     def _left(self, caller: Caller) -> None:
         self.ledger.waiting.remove(caller)
@@ -287,7 +288,7 @@ class CacheMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.ledger.waiting)
     @rule(data=st.data(), dropped=st.booleans())
-    def is_cancelled(self, data: st.DataObject, dropped: bool) -> None:  # noqa: FBT001 - Hypothesis calls it by name
+    def is_cancelled(self, data: st.DataObject, dropped: bool) -> None:
         caller = data.draw(st.sampled_from(self.ledger.waiting))
         if dropped:
             caller.run.__del__()  # what the collector does

@@ -122,7 +122,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: self.slots)
     @rule(data=st.data(), gives=st.booleans())
-    def end_work(self, data: st.DataObject, gives: bool) -> None:  # noqa: FBT001 - Hypothesis calls it by name
+    def end_work(self, data: st.DataObject, gives: bool) -> None:
         key, slot, work = self.slots.pop(data.draw(st.sampled_from(sorted(self.slots))))
         current = self.model.busy.get(key) is work
         if gives:

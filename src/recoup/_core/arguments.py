@@ -57,6 +57,19 @@ class Parameters:
                 return args, kwargs
         return tuple(placed), {**self.keyword_only, **named}
 
+    def short(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Write a call with as few arguments as possible: what is the default already is left out."""
+        args, kwargs = self.normal(args, kwargs)
+        needed = len(args)
+        while 0 < needed <= self.count:
+            name = self._names[needed - 1]
+            if name not in self._defaults or args[needed - 1] is not self._defaults[name]:
+                break
+            needed -= 1
+        missing = object()
+        more = {name: value for name, value in kwargs.items() if self.keyword_only.get(name, missing) is not value}
+        return args[:needed], more
+
     def replaced(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], name: str, value: object
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Functions as parts of a key: when are two functions the same function?
 
-A closure made anew for each call (`async def request(): ... url ...`) is the same function if its code, its defaults and
-the values it closes over are equal. Not by name: that is the same for every URL. Not by identity: no two are.
+A closure made anew for each call (`async def request(): ... url ...`) is the same function if its code, its defaults
+and the values it closes over are equal. Not by name: that is the same for every URL. Not by identity: no two are.
 
 Two things are not input, and do not tell functions apart:
 

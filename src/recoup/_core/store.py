@@ -117,7 +117,6 @@ class Store:
         slots = list(self._order)
         self._begin()
         self.rows.clear()
-        self.noted.clear()
         for slot in slots:
             slot.busy = None
             self.rows[slot.place] = (*self.rows.get(slot.place, ()), slot)

@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
-from recoup import Cache, CacheConfig, cached
+import recoup
+from recoup import CacheConfig
+
+Cache: Any = recoup.Cache  # called in every way, wrong ones included
+cached: Any = recoup.cached
 
 
 async def later(*args: object) -> object:

@@ -106,14 +106,14 @@ def test_a_bare_copy_holds_no_frames() -> None:
     twin = copied(raised(), bare=True)
     assert (twin.__traceback__, twin.__cause__, twin.__context__) == (None, None, None)
     assert not twin.__suppress_context__
-    assert twin.__notes__ == ["tried once"]  # type: ignore[attr-defined]  # set by add_note
+    assert twin.__notes__ == ["tried once"]
 
 
 def test_an_odd_note_is_copied_as_it_is() -> None:
     """`__notes__` may be anything."""
     error = ValueError()
     error.__notes__ = ("a",)  # type: ignore[assignment]  # as bad code does
-    assert copied(error).__notes__ == ("a",)  # type: ignore[attr-defined,comparison-overlap]  # as above
+    assert copied(error).__notes__ == ("a",)
 
 
 class Unwilling(Exception):

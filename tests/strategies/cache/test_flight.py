@@ -16,6 +16,9 @@ class FakeWaiter:
         self.woken += 1
         return True
 
+    def gone(self) -> bool:
+        return False
+
 
 def test_there_is_one_lead() -> None:
     """It can be taken once, and again after it was handed on."""

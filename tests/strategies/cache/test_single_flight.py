@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import functools
 import gc
 import threading
 from collections.abc import Callable, Coroutine
@@ -76,7 +77,7 @@ class Held:
         self.go = threading.Event()
         self.outcome: Any = "result"
 
-    def __call__(self, key: object = None) -> Any:
+    def load(self, key: object = None) -> object:
         self.calls += 1
         self.begun.release()
         assert self.go.wait(AGES)
@@ -96,7 +97,7 @@ def nothing_left(cache: Cache) -> bool:
 def test_twenty_threads_make_one_call(sharing: Sharing) -> None:
     """A cold key with 20 callers is one call, whose result all get (F6)."""
     held, cache = Held(), Cache()
-    load = cache(lambda key: held(key))
+    load = cache(held.load)
 
     def leader() -> Any:
         return load(1)
@@ -137,7 +138,7 @@ def test_tasks_of_several_loops_make_one_call(sharing: Sharing) -> None:
     async def load(key: int) -> str:
         calls.append(key)
         begun.set()
-        while not go.is_set():
+        while not go.is_set():  # noqa: ASYNC110 - it is an event of threads
             await asyncio.sleep(0)
         return "result"
 
@@ -162,7 +163,7 @@ def test_each_waiter_gets_a_copy_of_the_error(sharing: Sharing) -> None:
     """The caller whose call failed gets the error itself, the others a copy each, with its traceback (G3)."""
     held, cache = Held(), Cache()
     held.outcome = error = LookupError("gone")
-    load = cache(lambda key: held(key))
+    load = cache(held.load)
 
     def attempt() -> BaseException:
         try:
@@ -190,7 +191,7 @@ def test_each_waiter_gets_a_copy_of_the_error(sharing: Sharing) -> None:
         while trace is not None and trace.tb_next is not None:
             trace = trace.tb_next
         assert trace is not None
-        assert trace.tb_frame.f_code is Held.__call__.__code__
+        assert trace.tb_frame.f_code is Held.load.__code__
     assert nothing_left(cache)
 
 
@@ -248,7 +249,9 @@ async def test_a_chain_of_cancelled_leaders(clock: VirtualClock) -> None:
     for number in range(4):
         await asyncio.sleep(1)
         assert len(calls) == number + 1
-        calls[-1].cancel()
+        last = calls[-1]
+        assert last is not None
+        last.cancel()
     await asyncio.sleep(1)
     assert len(calls) == 5
     assert await asyncio.gather(*tasks, return_exceptions=True) != []
@@ -367,7 +370,7 @@ def test_cancelled_at_every_await() -> None:
 
             async def main() -> list[Any]:
                 """Three callers in a loop of their own, one of which is cancelled after some steps."""
-                tasks = [asyncio.create_task(drive(load())) for _ in range(3)]  # noqa: B023 - used within the turn
+                tasks = [asyncio.create_task(drive(load())) for _ in range(3)]
                 for _ in range(steps):  # noqa: B023 - as above
                     await asyncio.sleep(0)
                 tasks[victim].cancel()  # noqa: B023 - as above
@@ -537,7 +540,7 @@ def test_two_threads_that_wait_for_each_other() -> None:
         both.wait(AGES)
         return key + load("b" if key == "a" else "a")
 
-    one, other = in_threads(lambda: load("a"), lambda: load("b"))
+    one, other = in_threads(*(functools.partial(load, key) for key in "ab"))
     assert {one[0], other[0]} == {"a", "b"}
     assert len(calls) in (3, 4)  # both may notice
     assert nothing_left(cache)
@@ -560,7 +563,7 @@ async def test_a_background_task_waits_again_when_its_parent_is_over(clock: Virt
     async def later() -> list[str]:
         await asyncio.sleep(5)
         cache.clear()
-        return await asyncio.gather(load("parent"), load("parent"))
+        return [*await asyncio.gather(load("parent"), load("parent"))]
 
     await load("parent")
     assert await tasks[0] == ["parent 2", "parent 2"]
@@ -570,8 +573,8 @@ async def test_a_background_task_waits_again_when_its_parent_is_over(clock: Virt
 def test_a_follower_has_no_more_time_than_its_deadline(sharing: Sharing) -> None:
     """A thread that waits for somebody else's call gives up on time; the function was not called for it (D1, G13)."""
     held, cache = Held(), Cache()
-    load = cache(lambda key: held(key))
-    hurried = deadline(0.05, mode="cooperative", name="hurried")(lambda: load(1))
+    load = cache(held.load)
+    hurried = deadline(0.05, mode="cooperative", name="hurried")(functools.partial(load, 1))
 
     def follower() -> Any:
         assert held.begun.acquire(timeout=AGES)
@@ -643,7 +646,9 @@ def test_a_thread_whose_own_time_is_over_promotes_a_follower(clock: VirtualClock
             inner()
         return "result"
 
-    inner = deadline(1, mode="cooperative")(lambda: None)
+    @deadline(1, mode="cooperative")
+    def inner() -> None:
+        pass
 
     def follower() -> str:
         assert begun.wait(AGES)
@@ -784,7 +789,7 @@ async def test_no_cycle_keeps_a_failed_call_alive(clock: VirtualClock) -> None:
 def test_listeners_hear_who_waits(sharing: Sharing) -> None:
     """A caller that waits is told as shared, not as a hit or a miss."""
     held = Held()
-    load = cached(name="load")(lambda key: held(key))
+    load = cached(name="load")(held.load)
     seen: list[events.Event] = []
 
     def release() -> None:
@@ -796,8 +801,17 @@ def test_listeners_hear_who_waits(sharing: Sharing) -> None:
     assert sorted(map(str, seen)) == ["CacheMiss(name='load')", "CacheShared(name='load')", "CacheShared(name='load')"]
 
 
+def meet(together: threading.Barrier) -> Callable[[int], int]:
+    @Cache(CacheConfig())
+    def load(key: int) -> int:
+        return together.wait(AGES)
+
+    return load
+
+
 def test_no_lock_is_held_while_the_function_runs() -> None:
     """Calls with different arguments run side by side (G7)."""
     together = threading.Barrier(4)
-    load = Cache(CacheConfig())(lambda key: together.wait(AGES))
-    assert sorted(in_threads(*[lambda key=key: load(key) for key in range(4)])) == [0, 1, 2, 3]  # type: ignore[misc]
+    load = meet(together)
+    works = [functools.partial(load, key) for key in range(4)]
+    assert sorted(in_threads(*works)) == [0, 1, 2, 3]

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
         """A `Fallback` whose answers are known to the type checker. It exists only for that: at run time it is one."""
 
         @overload  # type: ignore[override]  # what comes out is wider than what goes in
+        def __call__(self, target: Callable[P, Never], /) -> Callable[P, Any]: ...  # that is, Any
+        @overload
         def __call__(self, target: Callable[P, Generator[Y, S, T]], /) -> Callable[P, Generator[Y, S, T]]: ...
         @overload
         def __call__(self, target: Callable[P, AsyncGenerator[Y, S]], /) -> Callable[P, AsyncGenerator[Y, S]]: ...

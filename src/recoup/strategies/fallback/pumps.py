@@ -1,7 +1,7 @@
 """The pumps of fallback, one in each colour and kind, and those that remember successes.
 
-A source is asked inside the `except` block on purpose: what it raises has the error of the call as its context. The key of
-a call is made before the call, which may change its arguments.
+A source is asked inside the `except` block on purpose: what it raises has the error of the call as its context. The
+key of a call is made before the call, which may change its arguments.
 """
 
 from __future__ import annotations

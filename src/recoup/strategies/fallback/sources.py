@@ -55,11 +55,14 @@ def sources(config: FallbackConfig, target: Any) -> tuple[Source, ...]:
     found = []
     for service in listed(config.fallback_service):
         if callable(service):
-            found.append(Source("service", again=service))
+            found.append(Source("service", again=_Again(target, service)))
         elif config.service_argument is not None:
             found.append(Source("service", again=_Elsewhere(target, config.service_argument, service)))
     functions = listed(config.fallback_function)
-    found += [_function(function, with_arguments=config.with_arguments) for function in functions]
+    if config.with_arguments:
+        found += [Source("function", again=_Again(target, function)) for function in functions]
+    else:
+        found += [_function(function) for function in functions]
     if config.value_given:
         entry = Entry(config.fallback_value, 0.0)
         found.append(Source("value", answer=lambda _: entry))
@@ -101,9 +104,7 @@ def takes_error(function: Callable[..., object]) -> bool:
     return bool(positional)
 
 
-def _function(function: Callable[..., Any], *, with_arguments: bool) -> Source:
-    if with_arguments:
-        return Source("function", again=function)
+def _function(function: Callable[..., Any]) -> Source:
     if takes_error(function):
         return Source("function", answer=function)
 
@@ -112,6 +113,22 @@ def _function(function: Callable[..., Any], *, with_arguments: bool) -> Source:
         return function()
 
     return Source("function", answer=without)
+
+
+class _Again:
+    """Make the same call of another function, written short.
+
+    The pumps may get the defaults of the function filled in, and another function may have other ones, or none.
+    """
+
+    def __init__(self, target: Any, function: Callable[..., Any]) -> None:
+        self._parameters = Parameters.of(target)
+        self._function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._parameters is not None:
+            args, kwargs = self._parameters.short(args, kwargs)
+        return self._function(*args, **kwargs)
 
 
 class _Elsewhere:
