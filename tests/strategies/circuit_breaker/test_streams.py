@@ -263,6 +263,17 @@ def test_a_stream_that_is_not_consumed_in_time_is_a_lost_probe(both: Both, clock
     assert made.state == "open"
 
 
+def test_a_stream_of_a_disabled_breaker_is_not_counted(both: Both, clock: VirtualClock) -> None:
+    """Neither as a failure nor as a late result (C1)."""
+    made = Streams(both)
+    with made.breaker.disable():
+        assert made.all() == [1, 2]
+        made.end = OSError("down")
+        with pytest.raises(OSError, match="down"):
+            made.all()
+    assert made.breaker.metrics == {"opened": 0, "refused": 0, "late": 0}
+
+
 def test_a_stream_has_no_result_to_judge(both: Both) -> None:
     """Refused at decoration, saying what to do instead (G1)."""
     with pytest.raises(TypeError, match=r"failure_on_result cannot judge .*stream.*, a generator"):
@@ -319,6 +330,7 @@ async def test_async_callbacks_are_awaited_round_streams(clock: VirtualClock) ->
 
     with pytest.raises(OSError, match="down"):
         seen.extend([item async for item in stream()])
+    assert seen == ["begin", "open"]
     await asyncio.sleep(60)
     assert [item async for item in stream()] == ["item"]
     assert seen == ["begin", "open", "half open", "begin", "close"]
@@ -345,6 +357,7 @@ def test_callbacks_run_round_streams(clock: VirtualClock) -> None:
 
     with pytest.raises(OSError, match="down"):
         list(stream())
+    assert seen == ["begin", "open"]
     clock.advance(60)
     assert list(stream()) == ["item"]
     assert seen == ["begin", "open", "half open", "begin", "close"]
