@@ -6,13 +6,23 @@ import asyncio
 import copy
 import functools
 import inspect
+import math
 import pickle
 from collections.abc import AsyncIterator, Awaitable, Iterator
 from typing import Any
 
 import pytest
 
-from recoup import DeadlineConfig, DeadlineExceeded, TimeLimiter, current_deadline, deadline, layers_of, subscribe
+from recoup import (
+    DeadlineConfig,
+    DeadlineExceeded,
+    TimeLimiter,
+    current_deadline,
+    deadline,
+    explain,
+    layers_of,
+    subscribe,
+)
 from recoup._core import clock as seam
 from recoup.events import DeadlineStruck
 from recoup.testing import VirtualClock, disabled
@@ -246,3 +256,25 @@ def test_recovery_off(both: Both, clock: VirtualClock) -> None:
     with disabled():
         both.call(limited)
     assert clock.monotonic() == 1050
+
+
+@pytest.mark.parametrize(
+    ("mode", "says", "plain", "awaited"),
+    [
+        (None, "cancels the call after 5 s", None, 5),
+        ("cooperative", "allows 5 s", math.inf, 5),
+        ("thread", "gives its caller control back after 5 s", 5, 5),
+    ],
+)
+def test_it_explains_itself(mode: Any, says: str, plain: float | None, awaited: float) -> None:
+    """A limiter says what it does, and what it bounds: nothing ends a cooperative plain function but itself (D3)."""
+
+    def work() -> None: ...
+
+    async def work_async() -> None: ...
+
+    limiter = deadline(5, mode=mode)
+    assert explain(limiter).says[0][0].startswith(says)
+    assert explain(limiter(work_async)).worst_seconds == awaited
+    if plain is not None:
+        assert explain(limiter(work)).worst_seconds == plain

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast, overload
 
 from recoup._core import checks, timing
 from recoup._core.colour import Colour, colour_of, described
-from recoup._core.strategy import Pump, Strategy, decorating
+from recoup._core.strategy import Pump, Strategy, Worst, decorating
 from recoup.strategies.deadline import blocks
 from recoup.strategies.deadline.config import DeadlineConfig
 
@@ -102,6 +102,23 @@ class TimeLimiter(Strategy):
         from recoup.strategies.deadline import pumps  # noqa: PLC0415 - few need threads
 
         return Pump(pumps.bridging, (self._workers, self._limit))
+
+    def _says(self) -> Sequence[str]:
+        seconds, mode = self._limit.seconds, self.config.mode
+        if mode == "thread":
+            workers = self.config.thread_workers
+            return [
+                f"gives its caller control back after {seconds:g} s",
+                f"runs up to {workers} plain calls in threads",
+            ]
+        if mode == "cooperative":
+            return [f"allows {seconds:g} s: cancels async calls, and lets plain ones see how much is left"]
+        return [f"cancels the call after {seconds:g} s, or when a deadline outside strikes"]
+
+    def _worst(self, inner: Worst, colour: Colour) -> Worst:
+        if not colour.is_async and self._workers is None:  # nothing ends a plain function but itself
+            return inner
+        return Worst(inner.calls, min(inner.seconds, self._limit.seconds))
 
     def _accept(self, colour: Colour, target: object) -> None:
         super()._accept(colour, target)
