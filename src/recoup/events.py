@@ -21,6 +21,7 @@ __all__ = [
     "CompensationStarted",
     "DeadlineStruck",
     "Event",
+    "ExecutionFinished",
     "FallbackUsed",
     "LateResultIgnored",
     "RetryScheduled",
@@ -194,3 +195,20 @@ class CompensationFinished(Event):
 
     undone: int
     failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionFinished(Event):
+    """An execution of a workflow is over.
+
+    Attributes:
+        outcome: "function", "fallback", "failed" or "cancelled".
+        attempts: How many times retry let the call through.
+        calls: How many times the function ran.
+        seconds: How long it took.
+    """
+
+    outcome: str
+    attempts: int
+    calls: int
+    seconds: float

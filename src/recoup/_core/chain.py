@@ -10,7 +10,7 @@ the asynchronous pumps with that coroutine as their first attempt (rule G5).
 
 from __future__ import annotations
 
-from types import CoroutineType
+from types import CoroutineType, MappingProxyType
 
 from recoup._core import shape
 from recoup._core.colour import Colour, colour_of, described
@@ -18,7 +18,7 @@ from recoup._core.strategy import Place
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
     from typing import Any
 
     from recoup._core.strategy import Strategy
@@ -34,6 +34,7 @@ class Pending(BaseException):
     def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         super().__init__()
         self.coroutine = coroutine
+        self.spent: dict[int, int] = {}  # what the layers used up before, for the pass that takes over
 
 
 def compose(layers: Layers, target: Any, colour: Colour) -> Callable[..., Any]:
@@ -53,7 +54,8 @@ def compose(layers: Layers, target: Any, colour: Colour) -> Callable[..., Any]:
     chain = _stacked(layers, target, inner, colour)
 
     def adopt(pending: Pending) -> Callable[..., Awaitable[Any]]:
-        return _stacked(layers, None, resuming(target, pending.coroutine), Colour.ASYNC, named=target)
+        inner = resuming(target, pending.coroutine)
+        return _stacked(layers, None, inner, Colour.ASYNC, named=target, spent=pending.spent)
 
     return shape.build(recovering, target, chain, Pending, adopt)  # type: ignore[no-any-return]
 
@@ -86,12 +88,19 @@ def composed_sync(layers: Layers, func: Any) -> Callable[..., Any]:
 
 
 def _stacked(
-    layers: Layers, like: Any, call: Callable[..., Any], colour: Colour, *, named: Any = None, outer: Layers = ()
+    layers: Layers,
+    like: Any,
+    call: Callable[..., Any],
+    colour: Colour,
+    *,
+    named: Any = None,
+    outer: Layers = (),
+    spent: Mapping[int, int] = MappingProxyType({}),
 ) -> Callable[..., Any]:
     """Wrap the pumps of all layers round `call`, innermost first, with the parameters of `like` if it is given."""
     target = like if named is None else named
     for index in range(len(layers) - 1, -1, -1):
-        place = Place(target, outer + layers[:index], colour)
+        place = Place(target, outer + layers[:index], colour, spent)
         for pump in reversed(layers[index]._pumps(place)):
             if like is None:
                 call = pump.factory(call, *pump.cells)

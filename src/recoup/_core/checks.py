@@ -127,11 +127,12 @@ def exceptions(argument: str, value: Any) -> tuple[type[Exception], ...]:
 
 def awaitable_callback(value: Callable[..., object] | None) -> bool:
     """Tell whether a callback is a coroutine function (also behind a partial or as an object's `__call__`)."""
+    from functools import partial  # noqa: PLC0415 - as below
     from inspect import iscoroutinefunction  # noqa: PLC0415 - inspect is 8 ms, and most programs give no callback
 
     if value is None:
         return False
-    while hasattr(value, "func") and hasattr(value, "keywords"):  # functools.partial
+    while isinstance(value, partial):
         value = value.func
     return iscoroutinefunction(value) or iscoroutinefunction(getattr(value, "__call__", None))  # noqa: B004
 

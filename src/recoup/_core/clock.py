@@ -19,8 +19,9 @@ __all__ = ["in_trio", "monotonic", "pause", "pause_async", "random", "sleep", "s
 
 def in_trio() -> bool:
     """Tell whether the running task belongs to Trio; False for asyncio and outside any loop."""
-    trio = sys.modules.get("trio")
-    return trio is not None and trio.lowlevel.in_trio_task()
+    lowlevel = getattr(sys.modules.get("trio"), "lowlevel", None)
+    asks = getattr(lowlevel, "in_trio_task", None)  # absent while another thread is importing Trio
+    return asks is not None and asks()
 
 
 async def sleep_async(seconds: float) -> None:

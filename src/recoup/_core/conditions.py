@@ -1,13 +1,13 @@
 """What counts as a failure: exception types, lists of them, predicates, and conditions joined by `&`, `|`, `~`.
 
-Two questions are asked of a condition:
+Three questions are asked of a condition:
 
 * `plain`: does it match this error?
-* `names`: does it name this error, which is one of our own refusals? A refusal (an open circuit, a full bulkhead)
-  says nothing about the dependency, so `on=Exception` or a predicate does not mean it: only one of our own classes
-  does (rule G13).
-
-In an exception group the whole condition is asked for each leaf (rule G4).
+* `names`: does it name this error, which nobody means by `on=Exception` or by a predicate? Our own refusals (an open
+  circuit, a full bulkhead) say nothing about the dependency, and only one of our own classes means them (rule G13).
+  StopIteration and StopAsyncIteration are how an iterator says that it is done.
+* `whole`: does it name the class of this exception group? Else a group is taken apart, and the whole condition is asked
+  of each leaf (rule G4).
 """
 
 from __future__ import annotations
@@ -20,11 +20,23 @@ from recoup.errors import RecoveryError, is_refusal
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Any
+    from typing import Any, TypeAlias
 
     from recoup.typing import ConditionSpec
 
+    Test: TypeAlias = Callable[[BaseException], bool]
+
 __all__ = ["Condition", "compiled", "every", "leaves", "plainly", "some", "when"]
+
+_DONE = (StopIteration, StopAsyncIteration)
+
+
+def _never(_: BaseException) -> bool:
+    return False
+
+
+def _either(error: BaseException, one: tuple[Test, Test], other: tuple[Test, Test]) -> bool:
+    return (one[0](error) and one[1](error)) or (other[0](error) and other[1](error))
 
 
 class Condition:
@@ -33,13 +45,12 @@ class Condition:
     Make one with `when`. Conditions are immutable and safe to share between threads and event loops.
     """
 
-    __slots__ = ("names", "plain", "text")
+    __slots__ = ("names", "plain", "text", "whole")
 
-    def __init__(
-        self, plain: Callable[[BaseException], bool], names: Callable[[BaseException], bool], text: str
-    ) -> None:
+    def __init__(self, plain: Test, text: str, *, names: Test = _never, whole: Test = _never) -> None:
         self.plain = plain
         self.names = names
+        self.whole = whole
         self.text = text
 
     def __call__(self, error: BaseException) -> bool:
@@ -51,8 +62,9 @@ class Condition:
             return NotImplemented
         return Condition(
             lambda error: self.plain(error) and other.plain(error),
-            lambda error: (self.names(error) and other.plain(error)) or (other.names(error) and self.plain(error)),
             f"({self.text} & {other.text})",
+            names=lambda error: _either(error, (self.names, other.plain), (other.names, self.plain)),
+            whole=lambda error: _either(error, (self.whole, other.plain), (other.whole, self.plain)),
         )
 
     def __or__(self, other: object) -> Condition:
@@ -60,12 +72,13 @@ class Condition:
             return NotImplemented
         return Condition(
             lambda error: self.plain(error) or other.plain(error),
-            lambda error: self.names(error) or other.names(error),
             f"({self.text} | {other.text})",
+            names=lambda error: self.names(error) or other.names(error),
+            whole=lambda error: self.whole(error) or other.whole(error),
         )
 
     def __invert__(self) -> Condition:
-        return Condition(lambda error: not self.plain(error), lambda _: False, f"~{self.text}")
+        return Condition(lambda error: not self.plain(error), f"~{self.text}")
 
     def __repr__(self) -> str:
         return self.text
@@ -132,9 +145,15 @@ def _listed(argument: str, specs: list[Any]) -> Condition:
 
 def _types(argument: str, spec: Any) -> Condition:
     types = checks.exceptions(argument, spec)
-    ours = tuple(each for each in types if issubclass(each, RecoveryError))
+    named = tuple(each for each in types if issubclass(each, (RecoveryError, *_DONE)))
+    groups = tuple(each for each in types if issubclass(each, BaseExceptionGroup))
     text = types[0].__name__ if len(types) == 1 else "(" + ", ".join(each.__name__ for each in types) + ")"
-    return Condition(lambda error: isinstance(error, types), lambda error: isinstance(error, ours), text)
+    return Condition(
+        lambda error: isinstance(error, types),
+        text,
+        names=lambda error: isinstance(error, named),
+        whole=lambda error: isinstance(error, groups),
+    )
 
 
 def _predicate(argument: str, spec: Callable[[Any], object]) -> Condition:
@@ -150,7 +169,7 @@ def _predicate(argument: str, spec: Callable[[Any], object]) -> Condition:
             return verdict
         return bool(plainly(argument, verdict))
 
-    return Condition(plain, lambda _: False, getattr(spec, "__qualname__", type(spec).__qualname__))
+    return Condition(plain, getattr(spec, "__qualname__", type(spec).__qualname__))
 
 
 def plainly(argument: str, verdict: object) -> object:
@@ -171,12 +190,11 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-def _matcher(condition: Condition, *, refusals: bool) -> Callable[[BaseException], bool]:
-    if refusals:
-        return condition.plain
-
+def _matcher(condition: Condition, *, refusals: bool) -> Test:
     def matches(error: BaseException) -> bool:
-        return condition.names(error) if is_refusal(error) else condition.plain(error)
+        if isinstance(error, _DONE) or (not refusals and is_refusal(error)):
+            return condition.names(error)
+        return condition.plain(error)
 
     return matches
 
@@ -190,11 +208,12 @@ def every(argument: str, spec: Any, default: Any = Exception, *, refusals: bool 
         default: A type, list, predicate or condition.
         refusals: Whether our own refusals match like any error; by default only when their class is named.
     """
-    matches = _matcher(compiled(argument, default if spec is None else spec), refusals=refusals)
+    condition = compiled(argument, default if spec is None else spec)
+    matches = _matcher(condition, refusals=refusals)
 
     def all_match(error: BaseException) -> bool:
         if isinstance(error, BaseExceptionGroup):
-            return all(matches(leaf) for leaf in leaves(error))
+            return condition.whole(error) or all(matches(leaf) for leaf in leaves(error))
         return matches(error)
 
     return all_match
@@ -202,11 +221,12 @@ def every(argument: str, spec: Any, default: Any = Exception, *, refusals: bool 
 
 def some(argument: str, spec: Any, default: Any = (), *, refusals: bool = False) -> Callable[[Any], bool]:
     """Compile a condition that a group meets if any of its leaves does; arguments as for `every`."""
-    matches = _matcher(compiled(argument, default if spec is None else spec), refusals=refusals)
+    condition = compiled(argument, default if spec is None else spec)
+    matches = _matcher(condition, refusals=refusals)
 
     def any_matches(error: BaseException) -> bool:
         if isinstance(error, BaseExceptionGroup):
-            return any(matches(leaf) for leaf in leaves(error))
+            return condition.whole(error) or any(matches(leaf) for leaf in leaves(error))
         return matches(error)
 
     return any_matches

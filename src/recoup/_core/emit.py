@@ -5,6 +5,7 @@ Events are built only when somebody listens: `if emit.listeners: emit.tell(Retry
 
 from __future__ import annotations
 
+from functools import partial
 from inspect import isawaitable, iscoroutine
 from threading import Lock
 
@@ -23,7 +24,7 @@ listeners: tuple[Listener, ...] = ()
 """Who listens; replaced as a whole, so reading it needs no lock."""
 
 _lock = Lock()
-_logged: set[tuple[str, str]] = set()
+_logged: set[tuple[str, int, str]] = set()
 _MOST_LOGGED = 1000  # a bound on memory if somebody makes callbacks and error types without end
 
 
@@ -81,6 +82,7 @@ def subscribe(listener: Listener) -> Subscription:
         return listener(event)
 
     own.__qualname__ = getattr(listener, "__qualname__", type(listener).__qualname__)
+    own.__module__ = getattr(listener, "__module__", None) or own.__module__
     with _lock:
         listeners = (*listeners, own)
     return Subscription(own)
@@ -115,14 +117,17 @@ async def call_async(callback: Callable[..., object], *args: object) -> None:
 
 
 def _log(callback: Callable[..., object], error: Exception) -> None:
+    while isinstance(callback, partial):
+        callback = callback.func
     name = getattr(callback, "__qualname__", type(callback).__qualname__)
     place = f"{getattr(callback, '__module__', '?')}.{name}"
-    key = (place, type(error).__qualname__)
+    code = getattr(callback, "__code__", None)
+    key = (place, 0 if code is None else code.co_firstlineno, type(error).__qualname__)  # lambdas share their names
     if key in _logged or len(_logged) >= _MOST_LOGGED:
         return
     _logged.add(key)
     import logging  # noqa: PLC0415 - most programs never get here
 
     logging.getLogger("recoup").warning(
-        "callback %s raised %s; the call goes on, and this is logged only once", place, key[1], exc_info=error
+        "callback %s raised %s; the call goes on, and this is logged only once", place, key[2], exc_info=error
     )

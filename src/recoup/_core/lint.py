@@ -36,6 +36,11 @@ def lints(layers: Sequence[Strategy]) -> list[str]:
             )
         if outer.kind == "deadline" and "retry" in kinds:
             found.extend(_deadline_outside_retry(outer, inside[kinds.index("retry") :]))
+        if outer.kind in ("bulkhead", "circuit_breaker") and any(layer is outer for layer in inside):
+            found.append(
+                f"the same {outer.kind} stands twice in one stack: each call would take two of its places, or count "
+                "twice; leave one of them out"
+            )
     found.extend(_short_windows(layers))
     return found
 

@@ -13,12 +13,13 @@ import functools
 import sys
 import warnings
 from pickle import PicklingError
-from types import BuiltinFunctionType, FunctionType, MethodType
+from types import FunctionType, MethodType
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from recoup._core import chain, lint
 from recoup._core.colour import Colour, colour_of
+from recoup._core.strategy import Strategy
 from recoup.errors import StackWarning
 
 TYPE_CHECKING = False
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from recoup._core.strategy import Strategy
 
 __all__ = ["layers_of", "recover"]
 
@@ -47,6 +47,8 @@ def recover(target: Any, layer: Strategy) -> Any:
     Raises:
         TypeError: If it cannot be protected, by anything or by this layer.
     """
+    if isinstance(target, Strategy):
+        raise TypeError(f"{target!r} is a strategy, not a function: write one decorator above the other")
     colour = colour_of(target)
     layer._accept(colour, target)
     if type(target) in (classmethod, staticmethod):
@@ -57,7 +59,7 @@ def recover(target: Any, layer: Strategy) -> Any:
     rim = Rim(known.target, (layer, *known.layers))
     if known.layers:
         _warn(rim.layers, known.layers)
-    if isinstance(rim.target, (FunctionType, BuiltinFunctionType)):
+    if isinstance(rim.target, FunctionType):
         return _native(target, rim, colour)
     return _carried(rim, colour)
 
@@ -69,8 +71,15 @@ def _warn(layers: tuple[Strategy, ...], before: tuple[Strategy, ...]) -> None:
     known = lint.lints(before)
     for text in lint.lints(layers):
         if text not in known:
-            # stacklevel: warn <- _warn <- recover <- Strategy.__call__ <- the user's line
-            warnings.warn(text, StackWarning, stacklevel=4)
+            warnings.warn(text, StackWarning, stacklevel=_users_level())
+
+
+def _users_level() -> int:
+    """Count the frames from the warning up to the first that is not ours: the line that decorates."""
+    frame, level = sys._getframe(1), 1
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == "recoup":
+        frame, level = frame.f_back, level + 1
+    return level
 
 
 def layers_of(target: Any) -> tuple[Strategy, ...]:
@@ -90,17 +99,17 @@ def layers_of(target: Any) -> tuple[Strategy, ...]:
     >>> [layer.kind for layer in layers_of(fetch)]
     ['retry', 'circuit_breaker']
     """
-    while isinstance(target, (classmethod, staticmethod, MethodType)):
+    known = _known(target) or _known(getattr(target, "_self_parent", None))  # what a bound carrier was taken from
+    while known is None and isinstance(target, (classmethod, staticmethod, MethodType)):
         target = target.__func__
-    known = _known(target)
+        known = _known(target)
     return () if known is None else known.layers
 
 
 def _known(target: Any) -> Rim | None:
     if "wrapt" in sys.modules:
-        parent = getattr(target, "_self_parent", None)  # what a bound carrier was taken from
-        carried = getattr(target if parent is None else parent, "_self_recoup_rim", None)
-        if isinstance(carried, Rim):
+        carried = getattr(target, "_self_recoup_rim", None)
+        if isinstance(carried, Rim) and getattr(target, "_self_parent", None) is None:
             return carried
     try:
         return _rims.get(target)
@@ -117,12 +126,18 @@ def _native(named: Any, rim: Rim, colour: Colour) -> Callable[..., Any]:
 
 
 @functools.cache
-def _carrier() -> type[Any]:
+def _carrier() -> type[Any]:  # noqa: C901 - two classes, whose methods are a line or two each
     """Make the wrapt class; a function because importing wrapt costs everybody and helps few."""
     import wrapt  # noqa: PLC0415
 
     class BoundCarrier(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]  # generic since wrapt 2
         """A protected descriptor, bound to an instance."""
+
+        def __copy__(self) -> Any:
+            return self
+
+        def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+            return self
 
         def __reduce_ex__(self, protocol: Any) -> Any:
             name = getattr(self, "__name__", None) or getattr(self._self_parent, "_self_recoup_name", None)
@@ -180,8 +195,12 @@ def _carried(rim: Rim, colour: Colour) -> Any:
     def through(wrapped: Any, _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if wrapped is rim.target and whole is not None:
             return whole(*args, **kwargs)
-        # a foreign descriptor gives a new bound object each time, so its chain is made each time
-        return chain.compose(rim.layers, wrapped, colour)(*args, **kwargs)
+        # a foreign descriptor gives a new bound object each time, of any colour, so its chain is made each time
+        bound = colour_of(wrapped)
+        if bound is not colour:
+            for layer in rim.layers:
+                layer._accept(bound, wrapped)
+        return chain.compose(rim.layers, wrapped, bound)(*args, **kwargs)
 
     carrier = _carrier()(rim.target, through)
     carrier._self_recoup_rim = rim

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import NamedTuple, overload
 
 from recoup._core import checks
@@ -10,7 +11,7 @@ from recoup._core.colour import Colour, described
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
-    from typing import Any, ClassVar, TypeVar
+    from typing import Any, ClassVar, Self, TypeVar
 
     from recoup.typing import Decorated
 
@@ -34,11 +35,13 @@ class Place(NamedTuple):
         target: The user's own callable, below all layers.
         outer: The layers outside this one in the same stack, outermost first.
         colour: How the composed callable gives its answer.
+        spent: What the layers have used up already, by `id` of whatever counts, when an asynchronous pass takes over.
     """
 
     target: Any
     outer: tuple[Strategy, ...]
     colour: Colour
+    spent: Mapping[int, int] = MappingProxyType({})
 
 
 class Worst(NamedTuple):
@@ -131,6 +134,12 @@ class Strategy:
         result: T = chain.composed_sync((self,), func)(*args, **kwargs)
         return result
 
+    def __copy__(self) -> Self:
+        return self  # what makes a strategy is the state it shares; a copy would protect nobody
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
     def _pumps(self, place: Place) -> Sequence[Pump]:
         """Give this layer's pumps for a place, outermost first."""
         raise NotImplementedError
@@ -194,6 +203,10 @@ def decorating(
         raise TypeError(f"{label}() takes keywords alone or with a config; write @{label}(...) above the function")
     if isinstance(target, strategy):
         return target
+    if isinstance(target, Strategy):
+        raise TypeError(
+            f"@{label} was given a strategy, {target!r}, not a function: write one decorator above the other"
+        )
     if bare and (callable(target) or hasattr(type(target), "__get__")):
         return make(config())(target)
     wanted = f"a {config.__name__}, a {strategy.__name__} or keywords"

@@ -64,9 +64,6 @@ class Cursor(_Steps):
             if thrown is None:
                 sent, self.sent = self.sent, None
                 self.item = self._stream.send(sent)
-            elif isinstance(thrown, GeneratorExit):
-                self._stream.close()
-                raise thrown
             else:
                 self.item = self._stream.throw(thrown)
         except StopIteration as end:
@@ -94,9 +91,6 @@ class AsyncCursor(_Steps):
             if thrown is None:
                 sent, self.sent = self.sent, None
                 self.item = await self._stream.asend(sent)
-            elif isinstance(thrown, GeneratorExit):
-                await self._stream.aclose()
-                raise thrown
             else:
                 self.item = await self._stream.athrow(thrown)
         except StopAsyncIteration:

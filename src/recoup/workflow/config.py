@@ -14,11 +14,14 @@ from recoup.strategies.fallback.config import FallbackConfig
 from recoup.strategies.retry.config import RetryConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from recoup.typing import Seconds
 
 __all__ = ["ErrorRecoveryConfig", "RecoveryStrategy"]
+
+_MAX_TOTAL_ATTEMPTS = checks.DefaultInt(10)
+_GLOBAL_TIMEOUT = checks.DefaultFloat(300.0)
 
 
 class RecoveryStrategy(Enum):
@@ -55,10 +58,12 @@ class ErrorRecoveryConfig:
             `FallbackConfig(use_cache=True)`, and turns `use_cache` on in a config that is given.
         compensation_config: Config of COMPENSATE, which cannot be listed without it.
         bulkhead_config: Config of BULKHEAD. Default `None`: `BulkheadConfig()` if it is listed.
-        max_total_attempts: Most calls of the function in one execution, retries included; at least 1. Default 10.
+        max_total_attempts: Most calls of the function in one execution, retries included; at least 1. A call that a
+            `fallback_service` makes elsewhere is not one of them. Default 10; a larger `max_attempts` raises it.
         global_timeout: Seconds for one execution, waits included. An async function is cancelled, a plain one is
-            checked between steps; either way `DeadlineExceeded` (a `TimeoutError`) is raised unless a fallback
-            answers. Default 300.0; `None`: no limit.
+            checked between steps and its own late answer or error counts; what is cut off raises `DeadlineExceeded`
+            (a `TimeoutError`) unless a fallback answers. For a generator it counts to the last item, the consumer's
+            time included. Default 300.0, raised by a longer limit in `retry_config`; `None`: no limit.
         transient_errors: Exception types that are retried; once given, no others are. Default `None`: what
             `retry_config` says.
         permanent_errors: Exception types that are never retried, whatever else says so. Default `None`: none.
@@ -83,8 +88,8 @@ class ErrorRecoveryConfig:
     fallback_config: FallbackConfig | None = None
     compensation_config: CompensationConfig | None = None
     bulkhead_config: BulkheadConfig | None = None
-    max_total_attempts: int = 10
-    global_timeout: Seconds | None = 300.0
+    max_total_attempts: int = _MAX_TOTAL_ATTEMPTS
+    global_timeout: Seconds | None = _GLOBAL_TIMEOUT
     transient_errors: Sequence[type[Exception]] | None = None
     permanent_errors: Sequence[type[Exception]] | None = None
     log_errors: bool = True
@@ -99,7 +104,8 @@ class ErrorRecoveryConfig:
             if getattr(self, argument) is not None:
                 checks.instance(argument, getattr(self, argument), kind)
         checks.count("max_total_attempts", self.max_total_attempts)
-        put(self, "global_timeout", checks.optional_duration("global_timeout", self.global_timeout, zero=False))
+        if not isinstance(self.global_timeout, checks.DefaultFloat):
+            put(self, "global_timeout", checks.optional_duration("global_timeout", self.global_timeout, zero=False))
         for argument in ("transient_errors", "permanent_errors"):
             if getattr(self, argument) is not None:
                 put(self, argument, checks.exceptions(argument, getattr(self, argument)))
@@ -107,6 +113,7 @@ class ErrorRecoveryConfig:
         checks.boolean("metrics_enabled", self.metrics_enabled)
         checks.count("alert_threshold", self.alert_threshold)
         self._check_listed()
+        self._settle_retry(put)
 
     def _check_listed(self) -> None:
         if RecoveryStrategy.FALLBACK in self.listed and self.fallback_config is None:
@@ -117,6 +124,28 @@ class ErrorRecoveryConfig:
             raise ValueError(
                 "DEADLINE is listed, but global_timeout is None: say how many seconds an execution may take"
             )
+
+    def _settle_retry(self, put: Callable[[object, str, object], None]) -> None:
+        """Compare what is said of retrying in two places; a default yields to what was given (rule G1)."""
+        retry = self.retry_config
+        if retry is None:
+            if self.transient_errors is not None and RecoveryStrategy.RETRY not in self.listed:
+                raise ValueError(
+                    "transient_errors says what to retry, but nothing retries: list RETRY or give retry_config"
+                )
+            return
+        if isinstance(self.max_total_attempts, checks.DefaultInt):
+            put(self, "max_total_attempts", checks.DefaultInt(max(self.max_total_attempts, retry.max_attempts)))
+        for argument in ("attempt_timeout", "max_elapsed"):
+            seconds: Any = getattr(retry, argument)
+            total: Any = self.global_timeout
+            if seconds is None or total is None or seconds <= total:
+                continue
+            if not isinstance(total, checks.DefaultFloat):
+                raise ValueError(  # noqa: TRY004 - the type only tells a default from what was given
+                    f"{argument} of retry_config ({seconds:g} s) must not be longer than global_timeout ({total:g} s)"
+                )
+            put(self, "global_timeout", checks.DefaultFloat(seconds))
 
     @property
     def listed(self) -> tuple[RecoveryStrategy, ...]:

@@ -47,11 +47,7 @@ def create_retry_workflow(
     retry = RetryConfig(
         max_attempts=max_attempts, backoff_strategy=backoff_strategy, initial_delay=initial_delay, **options
     )
-    return ErrorRecoveryWorkflow(
-        ErrorRecoveryConfig(
-            primary_strategy=RecoveryStrategy.RETRY, retry_config=retry, max_total_attempts=max(10, max_attempts)
-        )
-    )
+    return ErrorRecoveryWorkflow(ErrorRecoveryConfig(primary_strategy=RecoveryStrategy.RETRY, retry_config=retry))
 
 
 def create_circuit_breaker_workflow(

@@ -31,7 +31,8 @@ class Layers(NamedTuple):
     The order has reasons. The fallback is outermost because it answers whatever failed, the deadline included.
     Compensation undoes what the whole of the attempts left behind, so it stands outside retry and has its own time.
     The deadline bounds all attempts and their waits. The breaker is inside retry, so that each attempt counts and an
-    open circuit ends the retrying. The bulkhead is innermost: a call holds a place only while it runs, not while it
+    open circuit ends the retrying. The limit of one attempt is inside the breaker, which counts what it cuts off. The
+    bulkhead is innermost: a call holds a place only while it runs, not while it
     waits for its next attempt.
     """
 
@@ -40,6 +41,7 @@ class Layers(NamedTuple):
     deadline: TimeLimiter | None
     retry: RetryExecutor | None
     breaker: CircuitBreaker | None
+    attempt: TimeLimiter | None
     bulkhead: Bulkhead | None
 
 
@@ -54,6 +56,7 @@ def build(config: ErrorRecoveryConfig, name: str | None) -> Layers:
     compensation = config.compensation_config
     limit: Any = config.global_timeout
     retry = _retry(config)
+    attempt: Any = None if config.retry_config is None else config.retry_config.attempt_timeout
     breaker = config.circuit_breaker_config
     if breaker is None and RecoveryStrategy.CIRCUIT_BREAKER in listed:
         breaker = CircuitBreakerConfig()
@@ -65,16 +68,26 @@ def build(config: ErrorRecoveryConfig, name: str | None) -> Layers:
         compensation=None
         if compensation is None
         else Compensation(replace(compensation, raise_original=True), name=named("compensation")),
-        deadline=None
-        if limit is None
-        else TimeLimiter(
-            DeadlineConfig(seconds=limit, mode="cooperative"),
-            name=f"{name}.global_timeout" if name else "global_timeout",
-        ),
-        retry=None if retry is None else RetryExecutor(retry, name=named("retry")),
+        deadline=None if limit is None else _limiter(limit, "global_timeout", name),
+        retry=None if retry is None else _executor(retry, config, named("retry")),
         breaker=None if breaker is None else CircuitBreaker(breaker, name=named("circuit_breaker")),
+        attempt=None if attempt is None else _limiter(attempt, "attempt_timeout", name),
         bulkhead=None if bulkhead is None else Bulkhead(bulkhead, name=named("bulkhead")),
     )
+
+
+def _limiter(seconds: float, kind: str, name: str | None) -> TimeLimiter:
+    """Limit the time of what is inside; plain functions are only checked between steps."""
+    return TimeLimiter(
+        DeadlineConfig(seconds=seconds, mode="cooperative"), name=kind if name is None else f"{name}.{kind}"
+    )
+
+
+def _executor(retry: RetryConfig, config: ErrorRecoveryConfig, name: str | None) -> RetryExecutor:
+    executor = RetryExecutor(retry, name=name)
+    if config.retry_config is not None and config.retry_config.max_attempts > config.max_total_attempts:
+        executor._plan.limit = "max_total_attempts"
+    return executor
 
 
 def _fallback(config: ErrorRecoveryConfig) -> FallbackConfig | None:
@@ -93,7 +106,10 @@ def _retry(config: ErrorRecoveryConfig) -> RetryConfig | None:
         if RecoveryStrategy.RETRY not in config.listed:
             return None
         retry = RetryConfig()
-    changes: dict[str, Any] = {"max_attempts": min(retry.max_attempts, config.max_total_attempts)}
+    changes: dict[str, Any] = {
+        "max_attempts": min(retry.max_attempts, config.max_total_attempts),
+        "attempt_timeout": None,  # a layer of its own, inside the breaker
+    }
     if config.transient_errors is not None:
         changes["retry_on_exceptions"] = config.transient_errors
     if config.permanent_errors:

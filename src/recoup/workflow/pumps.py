@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from recoup.workflow.record import ExecutionRecord
 
     Mark = Token[ExecutionRecord | None]
-    Open = Callable[[], ExecutionRecord]
+    Open = Callable[[], Any]
     Resume = Callable[[ExecutionRecord], Mark]
     Suspend = Callable[[Mark], None]
-    Close = Callable[[ExecutionRecord, object, BaseException | None], None]
+    Close = Callable[..., None]
 
 __all__ = [
     "accounting",
@@ -90,7 +90,8 @@ def watching_stream(
                 except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
                     cursor.thrown = thrown
         except BaseException as error:
-            failed(error)
+            if not cursor.threw(error):
+                failed(error)
             raise
         succeeded()
         return cursor.value
@@ -116,7 +117,8 @@ def watching_stream_async(
                 except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
                     cursor.thrown = thrown
         except BaseException as error:
-            await failed(error)
+            if not cursor.threw(error):
+                await failed(error)
             raise
         succeeded()
         return
@@ -136,6 +138,7 @@ def accounting(
             result = fn(*args, **kwargs)
         except BaseException as error:
             close(record, None, error)
+            record = None  # a record that was asked for keeps the error, and the error this frame
             raise
         finally:
             suspend(mark)
@@ -157,6 +160,7 @@ def accounting_async(
             result = await fn(*args, **kwargs)
         except BaseException as error:
             close(record, None, error)
+            record = None  # a record that was asked for keeps the error, and the error this frame
             raise
         finally:
             suspend(mark)
@@ -188,7 +192,7 @@ def accounting_stream(
                 except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
                     cursor.thrown = thrown
         except BaseException as error:
-            close(record, None, error)
+            close(record, None, error, theirs=cursor.threw(error))
             raise
         close(record, None, None)
         return cursor.value
@@ -218,7 +222,7 @@ def accounting_stream_async(
                 except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
                     cursor.thrown = thrown
         except BaseException as error:
-            close(record, None, error)
+            close(record, None, error, theirs=cursor.threw(error))
             raise
         close(record, None, None)
         return

@@ -16,7 +16,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from recoup._core import clock
+from recoup._core import clock, mode
 from recoup._core.strategy import Pump, Strategy
 from recoup.errors import is_refusal
 from recoup.workflow import pumps
@@ -90,7 +90,7 @@ class Undoing(_Watch):
 
     def _failed(self, error: BaseException) -> None:  # noqa: ARG002 - which error does not matter
         record = current.get()
-        if record is not None and self._actions:
+        if record is not None and self._actions and not (mode.active and mode.off()):
             record.compensated = True
 
 
@@ -121,13 +121,14 @@ class Account(Strategy):
     """Watches outermost: opens and closes the record of an execution.
 
     Args:
-        ended: Told each record when its execution is over.
+        ended: Told each record when its execution is over, with `cut=True` if it came to nothing: it was cancelled,
+            or the consumer of a generator threw something in.
         keeps: Whether records keep the errors, because the caller asked for the record.
     """
 
     kind: ClassVar[str] = "account"
 
-    def __init__(self, ended: Callable[[ExecutionRecord], None], *, keeps: bool = False) -> None:
+    def __init__(self, ended: Callable[..., None], *, keeps: bool = False) -> None:
         super().__init__()
         self._ended = ended
         self._keeps = keeps
@@ -144,8 +145,10 @@ class Account(Strategy):
     def _open(self) -> ExecutionRecord:
         return ExecutionRecord(clock.monotonic(), keeps=self._keeps)
 
-    def _close(self, record: ExecutionRecord, value: object, error: BaseException | None) -> None:
-        """Settle a record; an execution that was cancelled is neither answered nor failed and counts nowhere."""
+    def _close(
+        self, record: ExecutionRecord, value: object, error: BaseException | None, *, theirs: bool = False
+    ) -> None:
+        """Settle a record; an execution that was cut off is neither answered nor failed."""
         record.seconds = max(0.0, clock.monotonic() - record.started_at)
         if error is None:
             record.answered_by = record.answered_by or "fallback"
@@ -153,9 +156,7 @@ class Account(Strategy):
         else:
             record.answered_by = None
             record.error = error if record.keeps else None
-            if not isinstance(error, Exception):
-                return
-        self._ended(record)
+        self._ended(record, cut=theirs or not (error is None or isinstance(error, Exception)))
 
 
 def _resume(record: ExecutionRecord) -> Token[ExecutionRecord | None]:

@@ -10,7 +10,7 @@ from recoup._core.strategy import Place, Strategy
 from recoup.workflow import layers as room
 from recoup.workflow import watch
 from recoup.workflow.config import ErrorRecoveryConfig
-from recoup.workflow.metrics import Metrics, verdict
+from recoup.workflow.metrics import Metrics, rates, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -66,7 +66,7 @@ class ErrorRecoveryWorkflow(Strategy):
         self.on_alert: Callable[[int], object] | None = None
         self._metrics = Metrics(enabled=config.metrics_enabled, alert_threshold=config.alert_threshold)
         self._parts = room.build(config, name)
-        self._account = watch.Account(self._metrics.ended)
+        self._account = watch.Account(self._account_for)
         self._inner = self._watched()
 
     def __repr__(self) -> str:
@@ -93,6 +93,7 @@ class ErrorRecoveryWorkflow(Strategy):
             parts.retry,
             watch.Tries(),
             parts.breaker,
+            parts.attempt,
             parts.bulkhead,
             watch.Calls(),
         )
@@ -160,6 +161,24 @@ class ErrorRecoveryWorkflow(Strategy):
                 raise
         return records.pop()
 
+    @overload
+    def execute_sync(
+        self,
+        func: Callable[..., T],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        result: Literal[False] = False,
+    ) -> T: ...
+    @overload
+    def execute_sync(
+        self,
+        func: Callable[..., Any],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        result: Literal[True],
+    ) -> ExecutionRecord: ...
     def execute_sync(  # the specification's signature, not that of single strategies
         self,
         func: Callable[..., Any],
@@ -188,11 +207,20 @@ class ErrorRecoveryWorkflow(Strategy):
     def _kept(self, records: list[ExecutionRecord]) -> Strategy:
         """Make an account for one execution whose record somebody wants."""
 
-        def ended(record: ExecutionRecord) -> None:
-            self._metrics.ended(record)
+        def ended(record: ExecutionRecord, *, cut: bool) -> None:
+            self._account_for(record, cut=cut)
             records.append(record)
 
         return watch.Account(ended, keeps=True)
+
+    def _account_for(self, record: ExecutionRecord, *, cut: bool) -> None:
+        """Count an execution that is over, and tell listeners."""
+        self._metrics.ended(record, cut=cut)
+        if emit.listeners:
+            from recoup.events import ExecutionFinished  # noqa: PLC0415 - nobody pays for events who does not listen
+
+            outcome = "cancelled" if cut else record.answered_by or "failed"
+            emit.tell(ExecutionFinished(self.name, outcome, record.attempts, record.calls, record.seconds))
 
     def _pumps(self, place: Place) -> Sequence[Pump]:
         whole = (self._account, *self._inner)
@@ -238,11 +266,11 @@ class ErrorRecoveryWorkflow(Strategy):
             error_rate and success_rate (0..1, both 0.0 before any work), attempts, and circuit_breaker (its state as
             a string, or `None`).
         """
-        rates = self._metrics.rates()
+        counts = self._metrics.snapshot()
+        shares = rates(counts)
         circuit = None if self._parts.breaker is None else self._parts.breaker.state.value
-        attempts = self._metrics.snapshot()["attempts"]
-        status = verdict(rates["error_rate"], circuit)
-        return {"status": status, **rates, "attempts": attempts, "circuit_breaker": circuit}
+        status = verdict(shares["error_rate"], circuit)
+        return {"status": status, **shares, "attempts": counts["attempts"], "circuit_breaker": circuit}
 
     def _tell(self, error: Exception) -> None:
         count = self._noted(error)

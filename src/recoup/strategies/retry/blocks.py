@@ -37,10 +37,17 @@ class _Tries:
         self.number += 1
         self.state = "given"
 
-    def unused(self) -> None:
-        """Refuse an attempt that was given and not used: the loop would go on for ever."""
+    def enter(self, number: int) -> None:
+        """Use the attempt that was given last, once."""
+        if self.state != "given" or number != self.number:
+            raise RuntimeError("an attempt is used once, inside the loop that gave it")
+        self.state = "entered"
+
+    def wait(self) -> float | None:
+        """Give the seconds until the next attempt; None if the loop is over."""
         if self.state in ("given", "entered"):
             raise RuntimeError("the attempt was not used: write `with attempt:` (or `async with`) inside the loop")
+        return None if self.state == "over" or self.run is None else self.run.delay
 
 
 class Attempt:
@@ -57,7 +64,7 @@ class Attempt:
         self.number = tries.number
 
     def __enter__(self) -> Self:
-        self._tries.state = "entered"
+        self._tries.enter(self.number)
         return self
 
     def __exit__(
@@ -68,8 +75,10 @@ class Attempt:
         if not isinstance(error, Exception):
             return False
         tries.run = tries.executor._decide(tries.run, error)
-        tries.executor._tell(tries.run, error)
-        tries.run.forget()
+        try:
+            tries.executor._tell(tries.run, error)
+        finally:
+            tries.run.forget()
         if tries.run.delay is None:
             return False
         tries.state = "again"
@@ -90,7 +99,7 @@ class AsyncAttempt:
         self.number = tries.number
 
     async def __aenter__(self) -> Self:
-        self._tries.state = "entered"
+        self._tries.enter(self.number)
         return self
 
     async def __aexit__(
@@ -101,8 +110,10 @@ class AsyncAttempt:
         if not isinstance(error, Exception):
             return False
         tries.run = tries.executor._decide(tries.run, error)
-        await tries.executor._tell_async(tries.run, error)
-        tries.run.forget()
+        try:
+            await tries.executor._tell_async(tries.run, error)
+        finally:
+            tries.run.forget()
         if tries.run.delay is None:
             return False
         tries.state = "again"
@@ -127,26 +138,38 @@ def _attempts(tries: _Tries) -> Iterator[Attempt]:
     while True:
         tries.give()
         yield Attempt(tries)
-        tries.unused()
-        if tries.state == "over" or tries.run is None or tries.run.delay is None:
+        delay = tries.wait()
+        if delay is None:
             return
-        clock.pause(tries.run.delay)
+        clock.pause(delay)
 
 
 def attempts_async(executor: RetryExecutor) -> AsyncIterator[AsyncAttempt]:
     """Check the options and begin a loop in async code."""
     _refuse(executor, asynchronous=True)
-    return _attempts_async(_Tries(executor))
+    return AsyncAttempts(_Tries(executor))
 
 
-async def _attempts_async(tries: _Tries) -> AsyncIterator[AsyncAttempt]:
-    while True:
+class AsyncAttempts:
+    """The loop itself: no async generator, which would have to be closed by somebody when the loop is left early."""
+
+    __slots__ = ("_tries",)
+
+    def __init__(self, tries: _Tries) -> None:
+        self._tries = tries
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> AsyncAttempt:
+        tries = self._tries
+        if tries.number:
+            delay = tries.wait()
+            if delay is None:
+                raise StopAsyncIteration
+            await clock.pause_async(delay)
         tries.give()
-        yield AsyncAttempt(tries)
-        tries.unused()
-        if tries.state == "over" or tries.run is None or tries.run.delay is None:
-            return
-        await clock.pause_async(tries.run.delay)
+        return AsyncAttempt(tries)
 
 
 def _refuse(executor: RetryExecutor, *, asynchronous: bool) -> None:

@@ -46,7 +46,8 @@ class RetryConfig:
     Args:
         max_attempts: Calls in all, the first one included; at least 1. Default 3.
         initial_delay: Seconds (or a timedelta) before the first retry; 0 or more. Default 1.0.
-        max_delay: No wait is longer than this many seconds. Default 60.0; a larger `initial_delay` raises the default.
+        max_delay: No wait is longer than this many seconds, unless a refusal of ours that `on` names asks for it.
+            Default 60.0; a larger `initial_delay` raises the default.
         backoff_strategy: How waits grow: a `BackoffStrategy` or its value as a string, or your own: a list of seconds
             (the last one repeats) or a function that gets the number of the retry (from 1) and gives seconds.
             Default JITTER, because a fleet of clients must not retry in step.

@@ -61,6 +61,7 @@ def retrying(  # noqa: C901 - errors and results take the same few steps, and th
         except BaseException as end:
             if run is not None:
                 run.ended(end)
+                drop(run, end)
             raise
         finally:
             run = None
@@ -100,6 +101,7 @@ def retrying_async(  # noqa: C901 - as its twin
         except BaseException as end:
             if run is not None:
                 run.ended(end)
+                await drop(run, end)
             raise
         finally:
             run = None

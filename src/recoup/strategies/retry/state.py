@@ -30,10 +30,11 @@ __all__ = ["RetryPlan", "RetryRun"]
 class RetryPlan:
     """A configuration, compiled once for all its calls."""
 
-    __slots__ = ("_abort", "_on", "backoff", "config")
+    __slots__ = ("_abort", "_on", "backoff", "config", "limit")
 
     def __init__(self, config: RetryConfig) -> None:
         self.config = config
+        self.limit = "max_attempts"  # what the limit is called where it was given
         self.backoff = Backoff(config)
         self._on = conditions.every("retry_on_exceptions", config.retry_on_exceptions)
         self._abort = conditions.some("abort_on", config.abort_on, refusals=True)
@@ -46,7 +47,11 @@ class RetryPlan:
         """Turn a result down, or accept it with None."""
         assert self.config.retry_on_result is not None  # noqa: S101 - the pump asks only then
         verdict = conditions.plainly("retry_on_result", self.config.retry_on_result(result))
-        return UnacceptableResult(result) if verdict else None
+        if not verdict:
+            return None
+        rejection = UnacceptableResult(result)
+        rejection.__dict__["_judge"] = id(self)  # one that a function raises by itself is an error like any other
+        return rejection
 
 
 class RetryRun:
@@ -56,23 +61,30 @@ class RetryRun:
         attempts: Calls made so far; all of them failed.
         delay: Seconds to wait before the next one; `None` when retrying is over.
         elapsed: Seconds since the first failure.
-        reason: Why retrying is over, in words; empty if the error was not one to retry at all.
+        reason: Why retrying is over, in words; empty if there was only one attempt and nothing to retry.
+        gave_up: Whether a limit ended it, and not an error that is not retried.
     """
 
-    __slots__ = ("_error", "_plan", "_since", "attempts", "delay", "elapsed", "held", "reason")
+    __slots__ = ("_error", "_plan", "_since", "attempts", "delay", "elapsed", "gave_up", "held", "reason")
 
-    def __init__(self, plan: RetryPlan, now: float) -> None:
+    def __init__(self, plan: RetryPlan, now: float, spent: int = 0) -> None:
         self._plan = plan
         self._since = now
         self._error: BaseException | None = None
-        self.attempts = 0
+        self.attempts = spent
+        self.gave_up = False
         self.delay: float | None = None
         self.elapsed = 0.0
         self.reason = ""
         self.held: object = None  # a result that was turned down: to be closed unless it comes again (rule R4)
 
     def failed(
-        self, error: BaseException, now: float, left: float | None, uniform: Callable[[float, float], float]
+        self,
+        error: BaseException,
+        now: float,
+        left: float | None,
+        uniform: Callable[[float, float], float],
+        limit: str = "the deadline",
     ) -> None:
         """Take note of a failed attempt and decide.
 
@@ -81,29 +93,35 @@ class RetryRun:
             now: Seconds on a monotonic clock.
             left: Seconds until the ambient deadline; `None` if there is none.
             uniform: Draws evenly between two numbers.
+            limit: What the deadline is called.
         """
         self.attempts += 1
         self._error = error
         self.elapsed = max(0.0, now - self._since)
         previous, self.delay = self.delay, None
         config = self._plan.config
-        turned_down = isinstance(error, UnacceptableResult)
-        if not turned_down and not self._plan.retries(error):
+        if not self.turned_down(error) and not self._plan.retries(error):
             self._stop(error, f"{type(error).__qualname__} is not retried" if self.attempts > 1 else "")
             return
         if self.attempts >= config.max_attempts:
-            self._stop(error, f"max_attempts is {config.max_attempts}")
+            self._give_up(error, f"{self._plan.limit} is {config.max_attempts}")
             return
         delay = self._plan.backoff.delay(self.attempts, previous, uniform)
-        if isinstance(error, Refusal) and error.retry_after is not None:
-            delay = max(delay, error.retry_after)
-            if delay == math.inf:
-                self._stop(error, "the refusal does not end by itself")
-                return
+        for leaf in conditions.leaves(error):
+            if isinstance(leaf, Refusal) and leaf.retry_after is not None:
+                delay = max(delay, leaf.retry_after)
+        if delay == math.inf:
+            self._give_up(error, "the refusal does not end by itself")
+            return
         if left is not None and delay >= left:
-            self._stop(error, f"the next wait of {delay:.3g} s does not fit the deadline ({max(0.0, left):.3g} s left)")
+            short = f"the next wait of {delay:.3g} s does not fit {limit} ({max(0.0, left):.3g} s left)"
+            self._give_up(error, short)
             return
         self.delay = delay
+
+    def turned_down(self, error: object) -> bool:
+        """Tell whether this is no error, but a result that our own plan turned down."""
+        return isinstance(error, UnacceptableResult) and error.__dict__.get("_judge") == id(self._plan)
 
     def off(self) -> None:
         """Give up because recovery is switched off here."""
@@ -116,8 +134,17 @@ class RetryRun:
 
     def ended(self, end: BaseException) -> None:
         """Tell a cancellation which failure came before it, so that a time limit that sent it can name the cause."""
-        if not isinstance(end, Exception) and self._error is not None:
+        if isinstance(end, Exception):
+            return
+        spent = getattr(end, "spent", None)
+        if isinstance(spent, dict):  # a coroutine came instead of an answer: the asynchronous pass goes on counting
+            spent[id(self._plan)] = self.attempts
+        if self._error is not None:
             blame(end, self._error)
+
+    def _give_up(self, error: BaseException, reason: str) -> None:
+        self.gave_up = True
+        self._stop(error, reason)
 
     def _stop(self, error: BaseException, reason: str) -> None:
         self.reason = reason

@@ -5,13 +5,13 @@ The pumps keep nothing on the way of a healthy call: the run is made at the firs
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from recoup._core import checks, clock, emit, mode, timing
 from recoup._core.colour import described
 from recoup._core.conditions import when
 from recoup._core.strategy import Pump, Strategy, Worst, decorating
-from recoup.errors import UnacceptableResult
 from recoup.strategies.retry import blocks, pumps
 from recoup.strategies.retry.config import RetryConfig
 from recoup.strategies.retry.state import RetryPlan, RetryRun
@@ -104,13 +104,15 @@ class RetryExecutor(Strategy):
         sleep: Callable[[float], Any] = clock.pause_async if colour.is_async else clock.pause
         tell: Callable[..., Any] = self._tell_async if colour.is_async else self._tell
         drop: Callable[..., Any] = _drop_async if colour.is_async else _drop
+        spent = place.spent.get(id(self._plan), 0)
+        decide = partial(self._decide, spent=spent) if spent else self._decide
         factory: Callable[..., Any]
         if colour.is_stream:
             factory = pumps.retrying_stream_async if colour.is_async else pumps.retrying_stream
-            layers = [Pump(factory, (self._decide, tell, sleep))]
+            layers = [Pump(factory, (decide, tell, sleep))]
         else:
             factory = pumps.retrying_async if colour.is_async else pumps.retrying
-            layers = [Pump(factory, (self._decide, judge, tell, drop, sleep))]
+            layers = [Pump(factory, (decide, judge, tell, drop, sleep))]
         if config.max_elapsed is not None:
             layers.insert(0, timing.limit(colour, self, config.max_elapsed, "max_elapsed"))  # type: ignore[arg-type]
         if config.attempt_timeout is not None:
@@ -149,15 +151,19 @@ class RetryExecutor(Strategy):
             seconds = min(seconds, config.max_elapsed)
         return Worst(inner.calls * config.max_attempts, seconds)
 
-    def _decide(self, run: RetryRun | None, error: Exception) -> RetryRun:
+    def _decide(self, run: RetryRun | None, error: Exception, *, spent: int = 0) -> RetryRun:
         """Take note of a failure, in a run that begins with the first one."""
         now = clock.monotonic()
         if run is None:
-            run = RetryRun(self._plan, now)
+            run = RetryRun(self._plan, now, spent)
         if mode.active and mode.off():
             run.off()
         else:
-            run.failed(error, now, timing.time_left(), clock.uniform)
+            deadline = timing.current_deadline()
+            if deadline is None:
+                run.failed(error, now, None, clock.uniform)
+            else:
+                run.failed(error, now, deadline.remaining(), clock.uniform, deadline.name)
         return run
 
     def _tell(self, run: RetryRun, error: Exception) -> None:
@@ -167,7 +173,7 @@ class RetryExecutor(Strategy):
         if run.delay is not None:
             if config.on_retry is not None:
                 emit.call(config.on_retry, run.attempts, error)
-        elif run.reason and config.on_failure is not None:
+        elif run.gave_up and config.on_failure is not None:
             emit.call(config.on_failure, error)
         if emit.listeners:
             self._emit(run, error)
@@ -179,7 +185,7 @@ class RetryExecutor(Strategy):
         if run.delay is not None:
             if config.on_retry is not None:
                 await emit.call_async(config.on_retry, run.attempts, error)
-        elif run.reason and config.on_failure is not None:
+        elif run.gave_up and config.on_failure is not None:
             await emit.call_async(config.on_failure, error)
         if emit.listeners:
             self._emit(run, error)
@@ -189,15 +195,15 @@ class RetryExecutor(Strategy):
 
         if run.delay is not None:
             emit.tell(events.RetryScheduled(self.name, run.attempts, run.delay, type(error).__qualname__))
-        elif run.reason:
+        elif run.gave_up:
             emit.tell(events.RetryStopped(self.name, run.attempts, run.elapsed, run.reason))
 
 
 def _superseded(run: RetryRun, outcome: object) -> object:
     """Give the earlier result that is to be closed now, if any; hold the new one if it was turned down too."""
     held, run.held = run.held, None
-    if isinstance(outcome, UnacceptableResult):
-        outcome = outcome.result
+    if run.turned_down(outcome):
+        outcome = outcome.result  # type: ignore[attr-defined]  # an UnacceptableResult
         if run.delay is not None:
             run.held = outcome
     return None if held is outcome else held
@@ -205,17 +211,30 @@ def _superseded(run: RetryRun, outcome: object) -> object:
 
 def _drop(run: RetryRun, outcome: object) -> None:
     """Close an earlier result that was turned down, unless the same object came again (rule R4)."""
-    close = getattr(_superseded(run, outcome), "close", None)
-    if callable(close):
-        emit.call(close)
+    discarded = _superseded(run, outcome)
+    if discarded is not None:
+        emit.call(_close, discarded)
 
 
 async def _drop_async(run: RetryRun, outcome: object) -> None:
-    """Close an earlier result that was turned down, with its `aclose` if it has one."""
+    """Close an earlier result that was turned down, with its `aclose` if it has one and there is time to await it."""
     discarded = _superseded(run, outcome)
-    close = getattr(discarded, "aclose", None) or getattr(discarded, "close", None)
-    if callable(close):
-        await emit.call_async(close)
+    if discarded is None:
+        return
+    if isinstance(outcome, GeneratorExit):  # the coroutine itself is closed: it must not await any more
+        emit.call(_close, discarded)
+    else:
+        await emit.call_async(_aclose, discarded)
+
+
+def _close(result: Any) -> object:
+    close = getattr(result, "close", None)
+    return close() if callable(close) else None
+
+
+def _aclose(result: Any) -> object:
+    close = getattr(result, "aclose", None) or getattr(result, "close", None)
+    return close() if callable(close) else None
 
 
 @overload
