@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from recoup._core import checks, mode, timing, waiting
 from recoup._core.colour import Colour, described
-from recoup._core.strategy import Pump, Strategy, decorating
+from recoup._core.strategy import Pump, Strategy, Worst, decorating
 from recoup.strategies.bulkhead import pumps
 from recoup.strategies.bulkhead.blocks import Blocks
 from recoup.strategies.bulkhead.config import BulkheadConfig
@@ -142,6 +142,20 @@ class Bulkhead(Strategy):
         if self._pool is None:
             return None
         return Pump(pumps.pooling_async, (partial(self._enlist_async, self._pool),))
+
+    def _says(self) -> Sequence[str]:
+        config = self.config
+        says = [f"lets {config.max_concurrent} calls run at once, over threads and event loops together"]
+        if config.max_queue_size:
+            says.append(
+                f"lets {config.max_queue_size} more wait for up to {config.queue_timeout:g} s, first come first served"
+            )
+        says.append("refuses the others; refusals of ours open no circuit and are not retried")
+        return says
+
+    def _worst(self, inner: Worst, colour: Colour) -> Worst:  # noqa: ARG002 - waiting takes the same time in each
+        waits: Any = self.config.queue_timeout if self.config.max_queue_size else 0.0
+        return Worst(inner.calls, inner.seconds + waits)
 
     def _accept(self, colour: Colour, target: object) -> None:
         super()._accept(colour, target)

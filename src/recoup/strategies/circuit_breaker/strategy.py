@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 from recoup._core import checks, clock
 from recoup._core.colour import described
+from recoup._core.conditions import when
 from recoup._core.strategy import Pump, Strategy, decorating
 from recoup.strategies.circuit_breaker import blocks, control, pumps
 from recoup.strategies.circuit_breaker.calls import Calls
@@ -145,6 +146,17 @@ class CircuitBreaker(Strategy):
         guard = blocks.left(self, error)
         if guard is not None:
             await guard.__aexit__(kind, error, trace)
+
+    def _says(self) -> Sequence[str]:
+        config = self.config
+        counted = "every Exception" if config.failure_on is None else str(when(config.failure_on))
+        spared = "" if config.ignore_on is None else f" but {when(config.ignore_on)}"
+        return (
+            f"opens after {config.failure_threshold} failures within the last {config.window_size} calls and "
+            f"{config.window_duration:g} s",
+            f"counts {counted}{spared}; refusals of ours and cancellations from outside are no failures",
+            f"refuses for {config.timeout:g} s, then closes after {config.success_threshold} successful trials",
+        )
 
     def _pumps(self, place: Place) -> Sequence[Pump]:
         colour, calls = place.colour, self._calls
