@@ -152,8 +152,10 @@ class CircuitBreaker(Strategy):
         counted = "every Exception" if config.failure_on is None else str(when(config.failure_on))
         spared = "" if config.ignore_on is None else f" but {when(config.ignore_on)}"
         return (
-            f"opens after {config.failure_threshold} failures within the last {config.window_size} calls and "
-            f"{config.window_duration:g} s",
+            (
+                f"opens after {config.failure_threshold} failures within the last {config.window_size} calls and "
+                f"{config.window_duration:g} s"
+            ),
             f"counts {counted}{spared}; refusals of ours and cancellations from outside are no failures",
             f"refuses for {config.timeout:g} s, then closes after {config.success_threshold} successful trials",
         )
