@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from recoup.errors import RetryExhausted as RetryExhausted
     from recoup.errors import StackWarning as StackWarning
     from recoup.errors import UnacceptableResult as UnacceptableResult
+    from recoup.errors import WorkersBusyError as WorkersBusyError
     from recoup.strategies.bulkhead.config import BulkheadConfig as BulkheadConfig
     from recoup.strategies.bulkhead.strategy import Bulkhead as Bulkhead
     from recoup.strategies.bulkhead.strategy import bulkhead as bulkhead
@@ -86,6 +87,7 @@ _HOMES = {
         "RetryExhausted",
         "StackWarning",
         "UnacceptableResult",
+        "WorkersBusyError",
     ),
     "strategies.bulkhead.config": ("BulkheadConfig",),
     "strategies.bulkhead.strategy": ("Bulkhead", "bulkhead"),

@@ -3,6 +3,7 @@
     RecoveryError                      the root: `except RecoveryError` catches all of ours
     ├── Refusal                        we did not even try: says nothing about the dependency
     │   ├── CircuitBreakerError        the circuit is open, or all its probes are out
+    │   ├── WorkersBusyError           no thread is free to run a plain function under a deadline
     │   └── BulkheadTimeoutError       no place within `queue_timeout` (also a TimeoutError)
     │       └── BulkheadFullError      the queue itself is full
     ├── DeadlineExceeded               the time is up (also a TimeoutError)
@@ -36,6 +37,7 @@ __all__ = [
     "RetryExhausted",
     "StackWarning",
     "UnacceptableResult",
+    "WorkersBusyError",
 ]
 
 
@@ -149,6 +151,26 @@ class BulkheadFullError(BulkheadTimeoutError):
         return (
             f"bulkhead {self.name!r} is full: {self.max_concurrent} calls run and {self.max_queue_size} wait; "
             "raise max_concurrent or max_queue_size, or send less"
+        )
+
+
+class WorkersBusyError(Refusal):
+    """All threads of a deadline with `mode="thread"` are busy; the call was refused at once.
+
+    Attributes:
+        name: Name of the deadline.
+        retry_after: Always `None`: nobody knows when a thread becomes free.
+        thread_workers: How many threads it may have.
+    """
+
+    def __init__(self, *, name: str, thread_workers: int) -> None:
+        super().__init__(name=name)
+        self.thread_workers = thread_workers
+
+    def __str__(self) -> str:
+        return (
+            f"deadline {self.name!r} refused the call: no thread is free of {self.thread_workers}, calls that were "
+            "given up but still run included; raise thread_workers, or find out what hangs"
         )
 
 

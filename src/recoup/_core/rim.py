@@ -25,7 +25,7 @@ from recoup.errors import StackWarning
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Self
 
 
 __all__ = ["layers_of", "recover"]
@@ -125,19 +125,19 @@ def _native(named: Any, rim: Rim, colour: Colour) -> Callable[..., Any]:
     return function
 
 
-@functools.cache
-def _carrier() -> type[Any]:  # noqa: C901 - two classes, whose methods are a line or two each
-    """Make the wrapt class; a function because importing wrapt costs everybody and helps few."""
-    import wrapt  # noqa: PLC0415
+class _Itself:
+    """Its copies are itself, as for any function."""
 
-    class BoundCarrier(wrapt.BoundFunctionWrapper):  # type: ignore[type-arg]  # generic since wrapt 2
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
+def _bound_carrier(wrapt: Any) -> type[Any]:
+    class BoundCarrier(_Itself, wrapt.BoundFunctionWrapper):  # type: ignore[misc]  # wrapt is Any here
         """A protected descriptor, bound to an instance."""
-
-        def __copy__(self) -> Any:
-            return self
-
-        def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-            return self
 
         def __reduce_ex__(self, protocol: Any) -> Any:
             name = getattr(self, "__name__", None) or getattr(self._self_parent, "_self_recoup_name", None)
@@ -146,10 +146,18 @@ def _carrier() -> type[Any]:  # noqa: C901 - two classes, whose methods are a li
                 raise PicklingError(_unpicklable(self))
             return getattr, (owner, name)
 
-    class Carrier(wrapt.FunctionWrapper):  # type: ignore[type-arg]  # generic since wrapt 2
+    return BoundCarrier
+
+
+@functools.cache
+def _carrier() -> type[Any]:
+    """Make the wrapt class; a function because importing wrapt costs everybody and helps few."""
+    import wrapt  # noqa: PLC0415
+
+    class Carrier(_Itself, wrapt.FunctionWrapper):  # type: ignore[type-arg]  # generic since wrapt 2
         """A protected callable that is no function."""
 
-        __bound_function_wrapper__ = BoundCarrier
+        __bound_function_wrapper__ = _bound_carrier(wrapt)
 
         def __set_name__(self, owner: type, name: str) -> None:
             self._self_recoup_name = name  # a partialmethod has no name of its own
@@ -165,12 +173,6 @@ def _carrier() -> type[Any]:  # noqa: C901 - two classes, whose methods are a li
             if found is not self:
                 raise PicklingError(_unpicklable(self))
             return name
-
-        def __copy__(self) -> Any:
-            return self
-
-        def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-            return self
 
     return Carrier
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 from recoup._core import chain, checks, emit
 from recoup._core.strategy import Place, Strategy
 from recoup.workflow import layers as room
 from recoup.workflow import watch
+from recoup.workflow.arguments import checked
 from recoup.workflow.config import ErrorRecoveryConfig
 from recoup.workflow.metrics import Metrics, rates, verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from typing import TypeVar
 
     from recoup._core.colour import Colour
@@ -149,7 +149,7 @@ class ErrorRecoveryWorkflow(Strategy):
             Exception: What the function raised last, with a note on what was tried, or what a strategy refuses with.
             TypeError: If `args` or `kwargs` are not what they should be, or `func` is a generator function.
         """
-        positional, named = _arguments(args, kwargs)
+        positional, named = checked(args, kwargs)
         if not result:
             return await chain.composed_async((self._account, *self._inner), func)(*positional, **named)
         records: list[ExecutionRecord] = []
@@ -192,7 +192,7 @@ class ErrorRecoveryWorkflow(Strategy):
         Raises:
             TypeError: If `func` is a coroutine function, or a callback in the configuration is async.
         """
-        positional, named = _arguments(args, kwargs)
+        positional, named = checked(args, kwargs)
         if not result:
             return chain.composed_sync((self._account, *self._inner), func)(*positional, **named)
         records: list[ExecutionRecord] = []
@@ -295,16 +295,3 @@ class ErrorRecoveryWorkflow(Strategy):
                 "%s: execution failed: %s: %s", self.name, type(error).__qualname__, error
             )
         return self._metrics.failed()
-
-
-def _arguments(args: Any, kwargs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Check the arguments for the function; a bare string or dict is a forgotten comma or a wrong place."""
-    if isinstance(args, (str, bytes, Mapping)) or not isinstance(args, (list, tuple)):
-        raise TypeError(
-            f"args must be a list or tuple of positional arguments, such as (1,), not a {type(args).__name__}"
-        )
-    if kwargs is None:
-        return tuple(args), {}
-    if not isinstance(kwargs, Mapping):
-        raise TypeError(f"kwargs must be a mapping of keyword arguments, not a {type(kwargs).__name__}")
-    return tuple(args), dict(kwargs)

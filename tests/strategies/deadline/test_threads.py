@@ -25,9 +25,10 @@ import pytest
 from recoup import DeadlineConfig, DeadlineExceeded, Refusal, TimeLimiter, current_deadline, deadline, subscribe
 from recoup._core import waiting
 from recoup._core.timing import Limit
+from recoup.errors import WorkersBusyError
 from recoup.events import CallRefused, DeadlineStruck
 from recoup.strategies.deadline import jobs
-from recoup.strategies.deadline.workers import Workers, WorkersBusyError
+from recoup.strategies.deadline.workers import Workers
 from recoup.testing import disabled
 
 LONG = 30.0

@@ -13,7 +13,8 @@ from inspect import iscoroutine
 from recoup._core import emit, waiting
 from recoup._core.deadlines import exceeded, tightest
 from recoup._core.timing import enter, leave
-from recoup.strategies.deadline.workers import WorkersBusyError, shutting_down
+from recoup.errors import WorkersBusyError
+from recoup.strategies.deadline.workers import shutting_down
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

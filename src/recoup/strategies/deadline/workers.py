@@ -16,7 +16,6 @@ from contextlib import suppress
 from queue import SimpleQueue
 
 from recoup._core import waiting
-from recoup.errors import Refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,27 +24,7 @@ if TYPE_CHECKING:
 
     Inbox: TypeAlias = SimpleQueue[Any]  # of work; None sends the thread home
 
-__all__ = ["Workers", "WorkersBusyError"]
-
-
-class WorkersBusyError(Refusal):
-    """All threads of a deadline with `mode="thread"` are busy; the call was refused at once.
-
-    Attributes:
-        name: Name of the deadline.
-        retry_after: Always `None`: nobody knows when a thread becomes free.
-        thread_workers: How many threads it may have.
-    """
-
-    def __init__(self, *, name: str, thread_workers: int) -> None:
-        super().__init__(name=name)
-        self.thread_workers = thread_workers
-
-    def __str__(self) -> str:
-        return (
-            f"deadline {self.name!r} refused the call: no thread is free of {self.thread_workers}, calls that were "
-            "given up but still run included; raise thread_workers, or find out what hangs"
-        )
+__all__ = ["Workers"]
 
 
 class Workers:

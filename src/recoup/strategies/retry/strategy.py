@@ -12,6 +12,7 @@ from recoup._core import checks, clock, emit, mode, timing
 from recoup._core.colour import described
 from recoup._core.conditions import when
 from recoup._core.strategy import Pump, Strategy, Worst, decorating
+from recoup.errors import is_refusal
 from recoup.strategies.retry import blocks, pumps
 from recoup.strategies.retry.config import RetryConfig
 from recoup.strategies.retry.state import RetryPlan, RetryRun
@@ -160,6 +161,8 @@ class RetryExecutor(Strategy):
             run.off()
         else:
             deadline = timing.current_deadline()
+            if deadline is not None and not is_refusal(error):
+                timing.asked()  # whatever strikes from now on finds that the function has been called
             if deadline is None:
                 run.failed(error, now, None, clock.uniform)
             else:
