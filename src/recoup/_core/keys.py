@@ -66,7 +66,7 @@ class Keys:
                 self.function = function_key(self._target)
             if self._by is not None:
                 return Compound((self.function, freeze(plainly("key", self._by(*args, **kwargs)))))
-            if not kwargs and ATOMS.issuperset(map(type, args)):
+            if not kwargs and all(type(arg) in ATOMS for arg in args):
                 return self.function, args
             return Compound((self.function, freeze(args), freeze(kwargs)))
         except Unkeyable as problem:

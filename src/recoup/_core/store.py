@@ -142,6 +142,9 @@ class Store:
 
     def put(self, key: Hashable, entry: Entry) -> None:
         """Store a result, which came just now, under a key."""
+        slot = self.find(key)
+        if slot is not None and self._write(slot, entry, entry.stored, done=False):
+            return
 
         def place(slot: Slot) -> None:
             slot.entry = entry
@@ -181,13 +184,7 @@ class Store:
             entry: The result; `None` to keep what there is.
             now: Seconds on a monotonic clock.
         """
-        freed: list[object] = [slot.entry]
-        with self._lock:
-            slot.busy = None
-            if entry is not None and not slot.gone:
-                slot.entry = entry
-            self._tidy_locked(slot, now, freed)
-        freed.clear()
+        self._write(slot, entry, now, done=True)
 
     def release(self, slot: Slot) -> None:
         """Say that nobody is at what was under way; takes no lock, because a finaliser may say it (G7)."""
@@ -213,6 +210,20 @@ class Store:
             self.noted.clear()
         freed.clear()
 
+    def _write(self, slot: Slot, entry: Entry | None, now: float, *, done: bool) -> bool:
+        """Put an entry into a slot, and end what is under way in it; False if the store has forgotten the slot."""
+        freed: list[object] = [slot.entry]
+        with self._lock:
+            if done:  # together with the entry: whoever comes in between would see neither
+                slot.busy = None
+            if slot.gone:
+                return False
+            if entry is not None:
+                slot.entry = entry
+            self._tidy_locked(slot, now, freed)
+        freed.clear()  # outside the lock
+        return True
+
     def _look(self, key: Hashable) -> tuple[Hashable, tuple[Slot, ...], Slot | None]:
         if type(key) is not Compound:
             row = self.rows.get(key, ())
@@ -236,7 +247,7 @@ class Store:
         while self.noted:
             slot = self.noted.popleft()
             self._order.pop(slot, None)
-            if slot.entry is not None:
+            if slot.entry is not None and not slot.gone:
                 self._order[slot] = None
         while self._released:
             self._vacate_locked(self._released.popleft(), freed)

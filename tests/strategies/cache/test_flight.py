@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from contextvars import Context
+from typing import Any
+
 from recoup._core.store import Entry
+from recoup.strategies.cache.config import CacheConfig
 from recoup.strategies.cache.flight import THROUGH, Flight
+from recoup.strategies.cache.run import Run
+from recoup.strategies.cache.state import Shelf
 
 
 class FakeWaiter:
@@ -63,3 +69,41 @@ def test_who_waits_for_whom() -> None:
     three.land(Entry(1, 0.0))
     assert not one.reaches([four])
     assert not two.reaches([four])
+
+
+def test_nobody_leads_between_the_end_of_a_call_and_its_entry() -> None:
+    """Whoever comes while a result is being stored finds the flight or the entry, never neither (F6)."""
+    shelf = Shelf(CacheConfig())
+    run = shelf.look(("a",), 0.0, FakeWaiter)
+    assert isinstance(run, Run)
+    assert run.leads
+    real: Any = shelf.store._lock
+    found: list[Any] = []
+
+    class Crowded:
+        """A lock before and after which others come."""
+
+        def __enter__(self) -> None:
+            found.append(self.come())
+            real.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            real.release()
+            found.append(self.come())
+
+        def come(self) -> Any:
+            shelf.store._lock = real
+            one = Context().run(shelf.look, ("a",), 0.0, FakeWaiter)
+            shelf.store._lock = self  # type: ignore[assignment]  # a stand-in
+            return one
+
+    shelf.store._lock = Crowded()  # type: ignore[assignment]  # a stand-in
+    assert run.done("result", 0.0)
+    shelf.store._lock = real
+    before, after = found[:2]
+    assert not before.leads
+    assert before.waiter.woken == 1
+    assert not before.woken(True)
+    assert before.take() == "result"
+    assert after.take() == "result"
+    assert before.answer is after.answer

@@ -458,6 +458,29 @@ def test_a_call_inside_the_same_call_goes_through() -> None:
     assert nothing_left(cache)
 
 
+def test_a_call_inside_goes_through_after_another_call_inside() -> None:
+    """What is led outside still counts when something led inside is over, failed or found (F6, G16)."""
+    cache = Cache()
+    calls = []
+
+    @cache
+    def load(key: str) -> str:
+        calls.append(key)
+        if key == "outer" and calls.count(key) == 1:
+            for inner in ("inner", "fails", "inner"):
+                with contextlib.suppress(LookupError):
+                    load(inner)
+            assert len(leading.led()) == 1
+            return load("outer")
+        if key == "fails":
+            raise LookupError
+        return key
+
+    assert load("outer") == "outer"
+    assert calls == ["outer", "inner", "fails", "outer"]
+    assert nothing_left(cache)
+
+
 def test_recursion_with_other_arguments_is_cached() -> None:
     """Each number of Fibonacci's is worked out once."""
     worked_out = []
