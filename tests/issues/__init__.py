@@ -1,0 +1,1 @@
+"""What reviews and users found broken, pinned so that it stays mended."""
