@@ -101,6 +101,22 @@ def test_a_saga_that_completes_undoes_nothing(books: Books) -> None:
     assert repr(scope) == "<saga 'order' completed, 0 steps to undo>"
 
 
+def test_repr_tells_what_has_become_of_it() -> None:
+    """A saga shows its state and how many steps would be undone."""
+    scope = saga("order")
+    assert repr(scope) == "<saga 'order' not entered>"
+
+    def block() -> None:
+        with scope:
+            compensate(lambda: None)(lambda: None)()
+            assert repr(scope) == "<saga 'order' open, 1 steps to undo>"
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        block()
+    assert repr(scope) == "<saga 'order' failed, 0 steps to undo>"
+
+
 def test_the_failing_step_is_undone_first(books: Books) -> None:
     """S1: nobody knows how far a failing step came, so it undoes itself, before the completed ones."""
     step = books.step("b")

@@ -230,6 +230,12 @@ def test_raise_original_keeps_the_operations_error() -> None:
     assert original.__notes__ == ["recoup: compensated in part: 1 of 2 actions failed (KeyError: 'k')"]
 
 
+def test_every_failure_is_named_in_the_note() -> None:
+    """S2: the note lists all of them."""
+    text = "compensated in part: 2 of 3 actions failed (KeyError: 'k'; OSError: o)"
+    assert failed(KeyError("k"), OSError("o")).summary() == text
+
+
 def test_control_flow_is_never_replaced() -> None:
     """G2: a cancellation goes on as it is, whatever failed meanwhile, with a note."""
     original = Cancelled()

@@ -79,7 +79,8 @@ def in_context(body: Any) -> None:
     contextvars.copy_context().run(body)
 
 
-def test_only_an_open_saga_counts() -> None:
+@pytest.mark.parametrize("end", ["commit", "fail"])
+def test_only_an_open_saga_counts(end: str) -> None:
     """G16: a step belongs to the innermost saga that is open; closed ones are passed over."""
 
     def body() -> None:
@@ -89,7 +90,7 @@ def test_only_an_open_saga_counts() -> None:
         inner = made("inner", steps.joined())
         steps.show(inner)
         assert steps.joined() is inner
-        inner.commit()
+        getattr(inner, end)()
         assert steps.joined() is outer
         outer.fail()
         assert steps.joined() is None
@@ -108,8 +109,9 @@ def test_leaving_restores_what_was_around() -> None:
         steps.show(inner)
 
         def elsewhere() -> None:
-            steps.hide()
+            hidden, _ = steps.hide()
             steps.leave(inner)
+            assert steps.ambient() is hidden
 
         in_context(elsewhere)
         assert steps.joined() is inner
@@ -129,9 +131,10 @@ def test_what_undoes_is_no_step() -> None:
         assert steps.joined() is None
 
         def elsewhere() -> None:
-            steps.show(mine)
+            other = made("other")
+            steps.show(other)
             steps.unhide(*hidden)
-            assert steps.joined() is mine
+            assert steps.joined() is other
 
         in_context(elsewhere)
         assert steps.joined() is None
