@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from recoup import subscribe
+from recoup._core import clock as seam
 from recoup._core import emit
 from recoup.events import CircuitClosed, Event
 from tests.conftest import Both
@@ -60,7 +61,7 @@ def test_an_async_callback_is_awaited_in_async_code_and_refused_in_sync_code(
     seen: list[int] = []
 
     async def callback(n: int) -> None:
-        await asyncio.sleep(0)
+        await seam.pause_async(0)
         seen.append(n)
 
     with caplog.at_level(logging.WARNING, logger="recoup"):

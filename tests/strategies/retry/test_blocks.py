@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from recoup import RetryConfig, RetryExecutor, retry
+from recoup._core import clock as seam
 from recoup.testing import VirtualClock
 from tests.conftest import Both
 
@@ -26,7 +27,7 @@ def looped(both: Both, executor: RetryExecutor, body: Any) -> list[int]:
         async for attempt in executor:
             async with attempt:
                 numbers.append(attempt.number)
-                await asyncio.sleep(0)
+                await seam.pause_async(0)
                 body(attempt.number)
 
     both.run(main)
@@ -140,7 +141,7 @@ def test_async_callbacks_need_an_async_loop(clock: VirtualClock) -> None:
     log: list[int] = []
 
     async def on_retry(n: int, error: Exception) -> None:
-        await asyncio.sleep(0)
+        await seam.pause_async(0)
         log.append(n)
 
     executor = retry(initial_delay=0, on_retry=on_retry)

@@ -21,6 +21,7 @@ from recoup import (
     subscribe,
     when,
 )
+from recoup._core import clock as seam
 from recoup.events import RetryScheduled, RetryStopped
 from recoup.testing import VirtualClock, disabled
 from tests.conftest import Both
@@ -241,7 +242,7 @@ class Response:
 
 class AsyncResponse(Response):
     async def aclose(self) -> None:
-        await asyncio.sleep(0)
+        await seam.pause_async(0)
         self.closed += 1
 
 
