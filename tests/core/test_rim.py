@@ -8,13 +8,18 @@ import functools
 import gc
 import inspect
 import pickle
+import subprocess
+import sys
 import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from recoup import RetryExecutor, layers_of, retry
 from recoup._core import rim
+
+ROOT = Path(__file__).parents[2]
 
 
 def quick() -> RetryExecutor:
@@ -373,8 +378,14 @@ def test_attributes_of_the_function_are_kept() -> None:
 
 def test_a_function_can_be_sent_to_a_process_pool() -> None:
     """It pickles there and works there (G6)."""
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
-
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-        assert pool.submit(module_level, 1, y=5).result(timeout=60) == 6
+    script = (
+        "import multiprocessing, concurrent.futures\n"
+        "from tests.core.test_rim import module_level\n"
+        "context = multiprocessing.get_context('spawn')\n"
+        "with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:\n"
+        "    print(pool.submit(module_level, 1, y=5).result(timeout=60))\n"
+    )
+    done = subprocess.run(  # in a process of its own, for multiprocessing leaves a helper behind
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout == "6\n", done.stderr

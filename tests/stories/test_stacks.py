@@ -104,12 +104,13 @@ def test_a_service_that_hangs_opens_the_circuit(clock: VirtualClock) -> None:
     async def hangs() -> None:
         await asyncio.sleep(1000)
 
-    for build in (
+    builds: list[Any] = [
         lambda breaker: breaker(deadline(2)(hangs)),
         lambda breaker: deadline(2)(breaker(hangs)),
         lambda breaker: retry(max_attempts=1, attempt_timeout=2)(breaker(hangs)),
         lambda breaker: retry(max_attempts=1, max_elapsed=2)(breaker(hangs)),
-    ):
+    ]
+    for build in builds:
         breaker = CircuitBreaker(CircuitBreakerConfig(failure_threshold=2, window_duration=600))
         function = build(breaker)
         for _ in range(2):
@@ -247,7 +248,7 @@ def test_no_layer_keeps_the_callers_locals(both: Both) -> None:
 
     function, _, _ = stack(both, Script(OSError()))
     guarded = circuit_breaker()(deadline(5, mode="cooperative")(bulkhead()(both.wrap(work))))
-    answered = fallback(fallback_function=lambda error: "x", on=KeyError)(
+    answered: Any = fallback(fallback_function=lambda error: "x", on=KeyError)(
         retry(max_attempts=2, initial_delay=0)(guarded)
     )
 
