@@ -1,112 +1,29 @@
-"""Signals, finalisers and forks (G2, G7, G18)."""
+"""Signals, finalisers and forks (G2, G7, G18).
+
+The wilder ones run in a process of their own, without a tracer: an exception or a destructor in the midst of a tracer's
+own lock is the end of it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import os
 import signal
+import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-from recoup import Bulkhead, BulkheadConfig, BulkheadTimeoutError
+from recoup import Bulkhead, BulkheadConfig
 from tests.strategies.bulkhead.patience import until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-
-class Alarm(BaseException):
-    """What a signal handler raises, between any two steps."""
-
-
-@contextlib.contextmanager
-def alarms(handler: Callable[..., Any], every: float) -> Iterator[None]:
-    """Have a handler called at real, irregular moments."""
-    before = signal.signal(signal.SIGALRM, handler)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, every, every)
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+from tests.strategies.bulkhead.storms import alarms
 
 
 def made(**options: Any) -> Bulkhead:
     return Bulkhead(BulkheadConfig(**{"max_concurrent": 1, **options}))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("queue_timeout", [0, 30.0])
-def test_an_interrupt_between_any_two_steps_loses_no_place(queue_timeout: float) -> None:
-    """Thousands of exceptions out of nowhere: afterwards every place is free, and the bulkhead works (G2).
-
-    In between, another thread takes and gives places, so that calls wait and are handed places as well.
-    """
-    guard = made(queue_timeout=queue_timeout)
-    protected = guard(sum)
-    stop = threading.Event()
-    armed = False
-    interrupts = 0
-
-    def ring(*_: Any) -> None:
-        nonlocal armed
-        if armed:
-            armed = False  # one for each call: an interrupt in the midst of clean-up after another is hopeless
-            raise Alarm
-
-    def call() -> None:
-        nonlocal armed
-        armed = True
-        with contextlib.suppress(BulkheadTimeoutError):
-            protected((1, 2))
-        armed = False
-
-    def others() -> None:
-        while not stop.is_set():
-            with contextlib.suppress(BulkheadTimeoutError):
-                protected((1, 2))
-
-    other = threading.Thread(target=others)
-    other.start()
-    try:
-        with alarms(ring, 0.0002):
-            while interrupts < 3000:
-                try:
-                    call()
-                except Alarm:
-                    interrupts += 1
-    finally:
-        stop.set()
-        other.join(10)
-    gc.collect()
-    assert (guard.running, guard.waiting) == (0, 0)
-    assert protected((1, 2)) == 3
-    assert guard.metrics["peak"] == 1
-
-
-def test_a_signal_handler_calls_while_the_bulkhead_decides() -> None:
-    """A handler that interrupts any step of a call, and makes calls itself, gets an answer and blocks nothing (G7)."""
-    guard = made(max_concurrent=2, queue_timeout=0)
-    outcomes: list[str] = []
-
-    def handle(*_: Any) -> None:
-        try:
-            outcomes.append(guard.execute_sync(str, "ran"))
-        except BulkheadTimeoutError as error:
-            outcomes.append(type(error).__name__)
-
-    with alarms(handle, 0.0002):
-        while len(outcomes) < 500:
-            with contextlib.suppress(BulkheadTimeoutError), guard, guard:
-                pass
-    assert set(outcomes) <= {"ran", "BulkheadFullError", "BulkheadTimeoutError"}
-    assert "ran" in outcomes
-    assert (guard.running, guard.waiting) == (0, 0)
 
 
 def test_a_signal_handler_gives_a_place_back_to_a_sleeping_loop() -> None:
@@ -128,6 +45,22 @@ def test_a_signal_handler_gives_a_place_back_to_a_sleeping_loop() -> None:
         return result
 
     assert asyncio.run(main()) == "served"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("storm", ["interrupts_without_patience", "interrupts", "handlers", "finalisers"])
+def test_storm(storm: str) -> None:
+    """Thousands of interrupts, signal handlers and destructors between any two steps lose no place (G2, G7)."""
+    untraced = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.strategies.bulkhead.storms", storm],
+        env=untraced | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "over\n", "")
 
 
 def stream(guard: Bulkhead) -> Any:
@@ -155,35 +88,6 @@ def test_a_finaliser_that_runs_in_another_thread_wakes_a_thread() -> None:
     gc.collect()
     assert served.wait(10)
     waiter.join()
-
-
-def test_a_finaliser_may_call() -> None:
-    """A destructor that makes a call of its own, while the bulkhead is at work, gets a place or a refusal (G7)."""
-    guard = made(queue_timeout=0)
-    outcomes: list[str] = []
-
-    class Calls:
-        def __init__(self) -> None:
-            self.me = self
-
-        def __del__(self) -> None:
-            try:
-                outcomes.append(guard.execute_sync(str, "ran"))
-            except BulkheadTimeoutError as error:
-                outcomes.append(type(error).__name__)
-
-    threshold = gc.get_threshold()
-    gc.set_threshold(1)
-    try:
-        for _ in range(300):
-            Calls()
-            with contextlib.suppress(BulkheadTimeoutError), guard, guard:
-                pass
-    finally:
-        gc.set_threshold(*threshold)
-    gc.collect()
-    assert len(outcomes) == 300
-    assert (guard.running, guard.waiting) == (0, 0)
 
 
 def test_a_forked_child_begins_anew() -> None:
