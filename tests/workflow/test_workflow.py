@@ -391,7 +391,7 @@ def test_what_a_layer_cannot_protect_is_refused() -> None:
     with pytest.raises(TypeError, match="on_retry of retry is an async function"):
         flow.execute_sync(lambda: 1)
     with pytest.raises(TypeError, match="asynchronous: it cannot run in a synchronous call"):
-        workflow().execute_sync(asyncio.sleep, (0,))
+        workflow().execute_sync(asyncio.sleep, (0,))  # type: ignore[unused-coroutine]
 
 
 def test_counting_is_exact_under_threads() -> None:
