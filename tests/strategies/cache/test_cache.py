@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import pytest
+from freezegun import freeze_time
 
 from recoup import Cache, CacheConfig, CircuitBreakerError, cached, events, subscribe
 from recoup.testing import disabled
@@ -266,6 +267,27 @@ def test_invalidate_forgets_one_call(both: Both, clock: VirtualClock, service: S
     assert len(cache) == 0
     both.call(load, 2)
     assert service.calls == [1, 2, 1, 2]
+
+
+def test_functions_that_go_meanwhile(clock: VirtualClock, service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A function that is dropped while another thread forgets its call is nobody's any more (F6)."""
+    cache = Cache()
+    load = cache(service.load)
+    load(1)
+    references = cache._keys.keyrefs()
+    monkeypatch.setattr(cache._keys, "keyrefs", lambda: [lambda: None, *references])
+    assert cache.invalidate(1)
+
+
+def test_frozen_time_is_seen(both: Both, service: Service) -> None:
+    """Under freezegun a test can move the clock past the time to live (G12)."""
+    load = decorated(both, service, 60)
+    with freeze_time("2026-01-01", real_asyncio=True) as frozen:
+        assert both.call(load, 1) == both.call(load, 1) == "1/en/1"
+        frozen.tick(59)
+        assert both.call(load, 1) == "1/en/1"
+        frozen.tick(1)
+        assert both.call(load, 1) == "1/en/2"
 
 
 def test_one_cache_for_several_functions(both: Both, clock: VirtualClock) -> None:

@@ -404,7 +404,7 @@ def test_no_thread_to_be_had(clock: VirtualClock, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_refresh_that_is_interrupted(
-    both: Both, clock: VirtualClock, ended: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+    both: Both, clock: VirtualClock, ended: Callable[[], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     """Control flow in a refresh goes where it goes, and leaves the key free (G2)."""
     calls: list[int] = []
@@ -429,6 +429,8 @@ def test_a_refresh_that_is_interrupted(
         clock.advance(20)
         with pytest.raises(trio.TrioInternalError if both.library == "trio" else SystemExit):
             both.run(main)  # whatever a system task of Trio raises comes out like that
+        gc.collect()
+        assert caplog.records == []
         assert both.run(main) == 1
         assert both.run(main) == 3
     else:
@@ -439,6 +441,33 @@ def test_a_refresh_that_is_interrupted(
         assert load() == 1
         ended()
         assert load() == 3
+
+
+def test_a_caller_without_a_loop(clock: VirtualClock) -> None:
+    """A coroutine that is stepped by hand gets the old result; somebody with a loop will refresh it (F6)."""
+    calls: list[int] = []
+    cache = refreshing()
+
+    @cache
+    async def load() -> int:
+        calls.append(1)
+        return len(calls)
+
+    def step() -> int:
+        with pytest.raises(StopIteration) as end:
+            load().send(None)
+        return int(end.value.value)
+
+    assert step() == 1
+    clock.advance(20)
+    assert [step(), step()] == [1, 1]
+
+    async def main() -> list[int]:
+        old = await load()
+        await asyncio.sleep(0)
+        return [old, await load()]
+
+    assert asyncio.run(main()) == [1, 2]
 
 
 async def test_listeners_hear_of_old_answers(clock: VirtualClock) -> None:
@@ -506,3 +535,11 @@ def test_logging_is_named(caplog: pytest.LogCaptureFixture) -> None:
     """What is logged is a warning of the logger `recoup`."""
     Cache(name="load")._lost("LookupError")
     assert [(record.name, record.levelno) for record in caplog.records] == [("recoup", logging.WARNING)]
+
+
+def test_what_was_logged_is_remembered_in_bounds(caplog: pytest.LogCaptureFixture) -> None:
+    """Error types without end do not fill the memory."""
+    cache = Cache(name="load")
+    for number in range(1000):
+        cache._lost(f"Error{number}")
+    assert len(cache._told) == len(caplog.records) == 100

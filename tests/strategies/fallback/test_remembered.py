@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import pytest
+from freezegun import freeze_time
 
 import recoup
 from recoup import Fallback, FallbackConfig, events, subscribe
@@ -86,6 +87,19 @@ def test_a_success_may_be_too_old(both: Both, clock: VirtualClock, service: Serv
     clock.advance(0.1)
     with pytest.raises(Down):
         both.call(load, 1)
+
+
+def test_frozen_time_is_seen(both: Both, service: Service) -> None:
+    """Under freezegun a test can move the clock past the time to live (G12)."""
+    load = remembering(both, service, cache_ttl=60)
+    with freeze_time("2026-01-01", real_asyncio=True) as frozen:
+        both.call(load, 1)
+        service.error = Down()
+        frozen.tick(59)
+        assert both.call(load, 1) == "1 1"
+        frozen.tick(1)
+        with pytest.raises(Down):
+            both.call(load, 1)
 
 
 def test_only_so_many_are_remembered(both: Both, clock: VirtualClock, service: Service) -> None:

@@ -56,18 +56,22 @@ class Background:
             return False
         return True
 
-    def spawn(self, run: Run, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
-        """Run an async function in a task of the running loop, for a run that leads."""
+    def spawn(self, run: Run, work: Callable[[], Coroutine[Any, Any, object]]) -> bool:
+        """Run an async function in a task of the running loop, for a run that leads; False if no loop is running."""
         if clock.in_trio():
             sys.modules["trio"].lowlevel.spawn_system_task(work, name="recoup-refresh", context=_context())
-            return
+            return True
         self.sweep()
-        loop = sys.modules["asyncio"].get_running_loop()
+        try:
+            loop = sys.modules["asyncio"].get_running_loop()
+        except (KeyError, RuntimeError):  # the caller is stepped by hand
+            return False
         task = loop.create_task(work(), name="recoup-refresh", context=_context())
         # A loop that is closed without being asked to end its tasks complains about each: nobody waits for this one.
         task._log_destroy_pending = False
         self._tasks[task] = run
         task.add_done_callback(self._done)
+        return True
 
     def sweep(self) -> None:
         """End what was under way in loops that are closed: nobody else will, and somebody may wait for it."""
@@ -79,6 +83,8 @@ class Background:
 
     def _done(self, task: Any) -> None:
         self._tasks.pop(task, None)
+        if task.done() and not task.cancelled():
+            task.exception()  # control flow, which has gone its way already: now nobody says that nobody looked
 
 
 def _context() -> Context:

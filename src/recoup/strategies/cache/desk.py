@@ -154,7 +154,8 @@ class AsyncDesk(Desk):
 
     def _refresh(self, run: Run, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
         work = pumps.refreshing_async(fn, run, self)
-        self._cache._background.spawn(run, partial(work, *args, **kwargs))
+        if not self._cache._background.spawn(run, partial(work, *args, **kwargs)):
+            run.abandoned()
 
 
 class PlainDesk(Desk):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, overload
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from recoup._core import checks
 from recoup._core.colour import described
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from recoup.typing import Decorated, Seconds
 
 __all__ = ["Cache", "cached"]
+
+_MOST_TOLD = 100  # a bound on memory if somebody makes error types without end
 
 
 class Cache(Strategy):
@@ -66,7 +68,7 @@ class Cache(Strategy):
         self.config = config
         self._shelf = Shelf(config)
         self._background = Background()
-        self._keys: WeakSet[Keys] = WeakSet()
+        self._keys: WeakKeyDictionary[Keys, None] = WeakKeyDictionary()
         self._complained = False
         self._told: set[str] = set()
 
@@ -97,8 +99,9 @@ class Cache(Strategy):
         Thread and loop safety: may be called from any thread at any time.
         """
         found = False
-        for keys in list(self._keys):
-            key = keys.of(*args, **kwargs)
+        for each in self._keys.keyrefs():  # a list, whatever other threads decorate meanwhile
+            keys = each()
+            key = None if keys is None else keys.of(*args, **kwargs)
             if key is not None:
                 found = self._forget(key) or found
         return found
@@ -115,7 +118,7 @@ class Cache(Strategy):
 
     def _pumps(self, place: Place) -> Sequence[Pump]:
         keys = Keys(place.target, self.config.key, self._complain)
-        self._keys.add(keys)
+        self._keys[keys] = None
         desk: AsyncDesk | PlainDesk = AsyncDesk(self, keys) if place.colour.is_async else PlainDesk(self, keys)
         factory: Callable[..., Any] = pumps.caching_async if place.colour.is_async else pumps.caching
         return [Pump(factory, (desk.glancing(), keys.of, desk.look, desk.wait, desk))]
@@ -157,7 +160,7 @@ class Cache(Strategy):
 
     def _lost(self, error_type: str) -> None:
         """Log, once for each type of error, that a refresh in the background failed."""
-        if error_type in self._told:
+        if error_type in self._told or len(self._told) >= _MOST_TOLD:
             return
         self._told.add(error_type)
         import logging  # noqa: PLC0415 - most programs never get here

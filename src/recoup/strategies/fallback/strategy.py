@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Fallback"]
 
+_MOST_TOLD = 100  # a bound on memory if somebody makes error types without end
+
 _FACTORIES: dict[Colour, tuple[Callable[..., Any], Callable[..., Any]]] = {
     Colour.SYNC: (pumps.falling_back, answers.settled),
     Colour.ASYNC: (pumps.falling_back_async, answers.settled_async),
@@ -175,7 +177,7 @@ class Fallback(Strategy):
             last_word(failure, error)
             return None
         told = (source.kind, type(failure).__qualname__)
-        if told not in self._told:
+        if told not in self._told and len(self._told) < _MOST_TOLD:
             self._told.add(told)
             import logging  # noqa: PLC0415 - most programs never get here
 
