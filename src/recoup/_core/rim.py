@@ -24,7 +24,6 @@ from recoup.errors import StackWarning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any, Self
 
 
@@ -117,10 +116,10 @@ def _known(target: Any) -> Rim | None:
         return None
 
 
-def _native(named: Any, rim: Rim, colour: Colour) -> Callable[..., Any]:
-    function = chain.compose(rim.layers, rim.target, colour)
+def _native(named: Any, rim: Rim, colour: Colour) -> Any:
+    function: Any = chain.compose(rim.layers, rim.target, colour)
     functools.update_wrapper(function, named)
-    function.__wrapped__ = rim.target  # type: ignore[attr-defined]
+    function.__wrapped__ = rim.target
     _rims[function] = rim
     return function
 
@@ -135,8 +134,8 @@ class _Itself:
         return self
 
 
-def _bound_carrier(wrapt: Any) -> type[Any]:
-    class BoundCarrier(_Itself, wrapt.BoundFunctionWrapper):  # type: ignore[misc]  # wrapt is Any here
+def _bound_carrier(library: Any) -> type[Any]:
+    class BoundCarrier(_Itself, library.BoundFunctionWrapper):  # type: ignore[misc]  # generic since wrapt 2 only
         """A protected descriptor, bound to an instance."""
 
         def __reduce_ex__(self, protocol: Any) -> Any:
@@ -154,15 +153,18 @@ def _carrier() -> type[Any]:
     """Make the wrapt class; a function because importing wrapt costs everybody and helps few."""
     import wrapt  # noqa: PLC0415
 
-    class Carrier(_Itself, wrapt.FunctionWrapper):  # type: ignore[type-arg]  # generic since wrapt 2
+    library: Any = wrapt  # its classes are generic since wrapt 2 only
+
+    class Carrier(_Itself, library.FunctionWrapper):  # type: ignore[misc]  # as above
         """A protected callable that is no function."""
 
-        __bound_function_wrapper__ = _bound_carrier(wrapt)
+        __bound_function_wrapper__ = _bound_carrier(library)
 
         def __set_name__(self, owner: type, name: str) -> None:
             self._self_recoup_name = name  # a partialmethod has no name of its own
-            if hasattr(self.__wrapped__, "__set_name__"):
-                self.__wrapped__.__set_name__(owner, name)
+            wrapped: Any = self.__wrapped__
+            if hasattr(wrapped, "__set_name__"):
+                wrapped.__set_name__(owner, name)
 
         def __reduce_ex__(self, protocol: Any) -> Any:
             module = sys.modules.get(getattr(self, "__module__", None) or "")

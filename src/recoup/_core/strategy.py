@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import NamedTuple, overload
+from typing import NamedTuple, cast, overload
 
 from recoup._core import checks
 from recoup._core.colour import Colour, described
@@ -191,7 +191,7 @@ def decorating(
         TypeError: For an unknown keyword, keywords beside a config or strategy, or a target that is none of these.
     """
     label = strategy.kind
-    make: Callable[..., Strategy] = strategy  # a subclass takes its config first
+    make = cast("Callable[..., Strategy]", strategy)  # a subclass takes its config first
     if target is None:
         fields, name = _fields(label, config, options)
         return make(config(**fields), name=name)

@@ -22,7 +22,16 @@ __all__ = ["Metrics", "rates", "verdict"]
 
 _DEGRADED = 0.1  # the error rate from which the specification's own health check starts an investigation
 _FAILING = 0.5
-_KEYS = ("attempts", "successes", "fallbacks", "failures", "compensations", "calls", "retries", "rejections")
+_KEYS: tuple[str, ...] = (
+    "attempts",
+    "successes",
+    "fallbacks",
+    "failures",
+    "compensations",
+    "calls",
+    "retries",
+    "rejections",
+)
 _OUTCOMES = {"function": "successes", "fallback": "fallbacks", None: "failures"}
 _MOST_WAITING = 1000  # records that wait to be folded in
 

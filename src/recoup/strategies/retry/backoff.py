@@ -6,10 +6,11 @@ the cap (55-99 % of them), and a fleet of clients that was meant to spread would
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, cast
+
 from recoup._core import checks
 from recoup.strategies.retry.config import BackoffStrategy
 
-TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -39,8 +40,8 @@ class Backoff:
 
     def __init__(self, config: RetryConfig) -> None:
         self._config = config
-        self._initial: float = config.initial_delay  # type: ignore[assignment]  # the config made seconds of both
-        self._longest: float = config.max_delay  # type: ignore[assignment]
+        self._initial = cast("float", config.initial_delay)  # the config made seconds of both
+        self._longest = cast("float", config.max_delay)
         given = config.jitter_range
         if given is None:
             given = _JITTER_RANGE if config.backoff_strategy is BackoffStrategy.JITTER else 0.0
@@ -96,10 +97,10 @@ class Backoff:
         kind = strategy.value if isinstance(strategy, BackoffStrategy) else "delays of your own"
         return f"{self.delay(1, None, _highest):.3g} s at first and {self._longest:.3g} s at most ({kind})"
 
-    def _own(self, delays: object, n: int) -> float:
+    def _own(self, delays: Any, n: int) -> float:
         """Give a delay of the user's own list or function."""
         if isinstance(delays, tuple):
             delay = float(delays[min(n, len(delays)) - 1])
         else:
-            delay = checks.duration("the delay that backoff_strategy returned", delays(n))  # type: ignore[operator]
+            delay = checks.duration("the delay that backoff_strategy returned", delays(n))
         return min(delay, self._longest)

@@ -114,10 +114,12 @@ class RetryExecutor(Strategy):
         else:
             factory = pumps.retrying_async if colour.is_async else pumps.retrying
             layers = [Pump(factory, (decide, judge, tell, drop, sleep))]
-        if config.max_elapsed is not None:
-            layers.insert(0, timing.limit(colour, self, config.max_elapsed, "max_elapsed"))  # type: ignore[arg-type]
-        if config.attempt_timeout is not None:
-            layers.append(timing.limit(colour, self, config.attempt_timeout, "attempt_timeout"))  # type: ignore[arg-type]
+        elapsed: Any = config.max_elapsed
+        attempt: Any = config.attempt_timeout
+        if elapsed is not None:
+            layers.insert(0, timing.limit(colour, self, elapsed, "max_elapsed"))
+        if attempt is not None:
+            layers.append(timing.limit(colour, self, attempt, "attempt_timeout"))
         return layers
 
     def _accept(self, colour: Colour, target: object) -> None:
@@ -202,11 +204,11 @@ class RetryExecutor(Strategy):
             emit.tell(events.RetryStopped(self.name, run.attempts, run.elapsed, run.reason))
 
 
-def _superseded(run: RetryRun, outcome: object) -> object:
+def _superseded(run: RetryRun, outcome: Any) -> object:
     """Give the earlier result that is to be closed now, if any; hold the new one if it was turned down too."""
     held, run.held = run.held, None
     if run.turned_down(outcome):
-        outcome = outcome.result  # type: ignore[attr-defined]  # an UnacceptableResult
+        outcome = outcome.result
         if run.delay is not None:
             run.held = outcome
     return None if held is outcome else held
