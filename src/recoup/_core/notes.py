@@ -23,8 +23,7 @@ def note(error: BaseException, text: str) -> None:
 
 def blame(end: BaseException, failure: BaseException) -> None:
     """Tell a cancellation which failure came before it (rule R3)."""
-    with suppress(Exception):  # somebody's class without attributes: the cause is a courtesy
-        end.__dict__["__recoup_failure__"] = failure
+    end.__dict__["__recoup_failure__"] = failure  # not by setattr, which a class of the user's may forbid
 
 
 def cause_of(end: BaseException) -> BaseException:
