@@ -323,6 +323,9 @@ class CacheMachine(RuleBasedStateMachine):
         for row in self.shelf.store.rows.values():
             for slot in row:
                 assert slot.key in ledger.entries or slot.busy is not None
+        for caller in ledger.calling:
+            awaited = [each.run._flight for each in ledger.waiting if caller.flight in each.edges]
+            assert sorted(map(id, caller.run._flight.awaits)) == sorted(map(id, awaited))
 
     def teardown(self) -> None:
         """End every call; nothing may be left under way."""

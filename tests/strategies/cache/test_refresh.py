@@ -273,7 +273,7 @@ def test_a_loop_that_ends_during_a_refresh(clock: VirtualClock, capfd: pytest.Ca
 
 @pytest.mark.parametrize("begun", [True, False])
 def test_a_loop_that_is_closed_without_asking(
-    clock: VirtualClock, capfd: pytest.CaptureFixture[str], begun: bool
+    clock: VirtualClock, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, begun: bool
 ) -> None:
     """A loop that is closed over a refresh leaves it neither running nor in anybody's way (F6: never warns)."""
     calls = []
@@ -312,6 +312,7 @@ def test_a_loop_that_is_closed_without_asking(
     gc.collect()
     assert cache._background._tasks == {}
     assert capfd.readouterr().err == ""
+    assert caplog.records == []
 
 
 def test_a_thread_that_waits_for_a_refresh_of_a_closed_loop(clock: VirtualClock) -> None:
