@@ -234,7 +234,6 @@ def test_a_builtin_in_a_class_body_does_not_bind() -> None:
     assert Carried().size([1, 2]) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="singledispatchmethod binds to a plain function, so its colour is lost")
 def test_a_dispatching_generator_method_is_protected(clock: VirtualClock) -> None:
     """What the descriptor dispatches to decides how it is protected (G5)."""
     carried = Carried()
@@ -242,7 +241,6 @@ def test_a_dispatching_generator_method_is_protected(clock: VirtualClock) -> Non
     assert carried.tries == 2
 
 
-@pytest.mark.xfail(strict=True, reason="layers_of does not go on to the layers of the bound method below")
 @pytest.mark.parametrize("name", ["plain", "pair"])
 def test_the_layers_of_a_decorated_bound_method_include_all(name: str) -> None:
     """`layers_of` tells what a call goes through, outermost first (G6, G14)."""

@@ -42,7 +42,7 @@ def described(target: object) -> str:
 def innermost(target: Any) -> Any:
     """Find the function that decides the colour: below partials, bound methods, descriptors and `__call__`."""
     while True:
-        if isinstance(target, (functools.partial, functools.partialmethod)):
+        if isinstance(target, (functools.partial, functools.partialmethod, functools.singledispatchmethod)):
             target = target.func
         elif isinstance(target, (classmethod, staticmethod, MethodType)):
             target = target.__func__

@@ -24,7 +24,7 @@ listeners: tuple[Listener, ...] = ()
 """Who listens; replaced as a whole, so reading it needs no lock."""
 
 _lock = Lock()
-_logged: set[tuple[str, int, str]] = set()
+_logged: set[tuple[str, tuple[object, ...], str]] = set()
 _MOST_LOGGED = 1000  # a bound on memory if somebody makes callbacks and error types without end
 
 
@@ -122,7 +122,9 @@ def _log(callback: Callable[..., object], error: Exception) -> None:
     name = getattr(callback, "__qualname__", type(callback).__qualname__)
     place = f"{getattr(callback, '__module__', '?')}.{name}"
     code = getattr(callback, "__code__", None)
-    key = (place, 0 if code is None else code.co_firstlineno, type(error).__qualname__)  # lambdas share their names
+    # Lambdas share their names, and perhaps their line; the closures of one factory count as one callback.
+    where = () if code is None else (code.co_firstlineno, *code.co_positions())
+    key = (place, where, type(error).__qualname__)
     if key in _logged or len(_logged) >= _MOST_LOGGED:
         return
     _logged.add(key)

@@ -56,8 +56,9 @@ def recover(target: Any, layer: Strategy) -> Any:
     if known is None:
         known = Rim(target, ())
     rim = Rim(known.target, (layer, *known.layers))
-    if known.layers:
-        _warn(rim.layers, known.layers)
+    inside = known.layers + layers_of(known.target)
+    if inside:
+        _warn((layer, *inside), inside)
     if isinstance(rim.target, FunctionType):
         return _native(target, rim, colour)
     return _carried(rim, colour)
@@ -102,7 +103,7 @@ def layers_of(target: Any) -> tuple[Strategy, ...]:
     while known is None and isinstance(target, (classmethod, staticmethod, MethodType)):
         target = target.__func__
         known = _known(target)
-    return () if known is None else known.layers
+    return () if known is None else known.layers + layers_of(known.target)  # a bound method may have layers of its own
 
 
 def _known(target: Any) -> Rim | None:
@@ -200,7 +201,7 @@ def _carried(rim: Rim, colour: Colour) -> Any:
         if wrapped is rim.target and whole is not None:
             return whole(*args, **kwargs)
         # a foreign descriptor gives a new bound object each time, of any colour, so its chain is made each time
-        bound = colour_of(wrapped)
+        bound = colour if isinstance(rim.target, functools.singledispatchmethod) else colour_of(wrapped)
         if bound is not colour:
             for layer in rim.layers:
                 layer._accept(bound, wrapped)
