@@ -93,17 +93,19 @@ def test_a_callback_may_enter_a_block_while_news_is_pending(both: Both) -> None:
     def on_open() -> None:
         breaker.reset()
         with breaker:
-            seen.append("in a block")
+            pass
+        seen.append("left a block")
 
     async def on_open_async() -> None:
         breaker.reset()
         async with breaker:
-            seen.append("in a block")
+            pass
+        seen.append("left a block")
 
     breaker = breaking(on_open=on_open_async if both.is_async else on_open, on_close=lambda: seen.append("closed"))
     with pytest.raises(OSError, match="down"):
         block(both, breaker, down)
-    assert seen == ["in a block", "closed"]
+    assert seen == ["left a block", "closed"]
 
 
 def test_a_guard_is_the_same_in_an_object(both: Both, clock: VirtualClock) -> None:

@@ -117,6 +117,19 @@ def test_reset_closes_at_once(both: Both, clock: VirtualClock) -> None:
     assert made.call() == "ok"
 
 
+def test_what_is_done_by_hand_is_told_at_once(both: Both, clock: VirtualClock) -> None:
+    """Not by the next call, which may be long in coming (C1, G9)."""
+    seen: list[str] = []
+    made = Guarded(both, on_open=lambda: seen.append("open"), on_close=lambda: seen.append("close"))
+    hold = made.breaker.force_open()
+    assert seen == ["open"]
+    hold.release()
+    assert seen == ["open", "close"]
+    made.fail()
+    made.breaker.reset()
+    assert seen == ["open", "close"] * 2
+
+
 def test_only_circuit_breakers_can_be_held() -> None:
     """And at least one (G1)."""
     for control in (force_open, disable):
