@@ -326,6 +326,8 @@ class CacheMachine(RuleBasedStateMachine):
         for caller in ledger.calling:
             awaited = [each.run._flight for each in ledger.waiting if caller.flight in each.edges]
             assert sorted(map(id, caller.run._flight.awaits)) == sorted(map(id, awaited))
+            asleep = {each.run.waiter for each in ledger.waiting if each.flight is caller.flight}
+            assert set(caller.run._flight.waiting) == {waiter for waiter in asleep if not waiter.woken}
 
     def teardown(self) -> None:
         """End every call; nothing may be left under way."""

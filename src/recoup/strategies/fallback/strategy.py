@@ -153,7 +153,7 @@ class Fallback(Strategy):
             self._complain(str(problem))
             return None
         if entry is not None:
-            self._told_used("cache", error)
+            self._tell("cache", error)
         return entry
 
     def _keep(self, keys: Keys, key: tuple[Any, ...] | None, result: object) -> None:
@@ -190,9 +190,9 @@ class Fallback(Strategy):
         return True
 
     def _used(self, source: Source, error: Exception) -> None:
-        self._told_used(source.kind, error)
+        self._tell(source.kind, error)
 
-    def _told_used(self, kind: str, error: Exception) -> None:
+    def _tell(self, kind: str, error: Exception) -> None:
         if emit.listeners:
             from recoup import events  # noqa: PLC0415 - nobody pays for events who does not listen
 
