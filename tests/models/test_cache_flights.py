@@ -21,6 +21,8 @@ from recoup.strategies.cache.config import CacheConfig
 from recoup.strategies.cache.run import Hit, Run
 from recoup.strategies.cache.state import Shelf
 
+pytestmark = pytest.mark.slow
+
 KEYS = [("a",), ("b",), ("c",)]
 keys = st.sampled_from(KEYS)
 often = st.sampled_from([KEYS[0], KEYS[0], KEYS[0], KEYS[1]])
@@ -308,26 +310,31 @@ class CacheMachine(RuleBasedStateMachine):
 
     @invariant()
     def nobody_waits_for_nothing(self) -> None:
-        if not hasattr(self, "ledger"):
-            return
-        ledger = self.ledger
+        ledger = getattr(self, "ledger", Ledger())
         for caller in ledger.waiting:
             if caller.flight.outcome is not None:
                 assert caller.run.waiter.woken, "it has landed, and a follower sleeps"
-        for flight in {id(caller.flight): caller.flight for caller in ledger.waiting}.values():
-            if flight.leader is None:
-                assert any(caller.run.waiter.woken for caller in ledger.waiting if caller.flight is flight)
-        for caller in ledger.waiting:
+            elif caller.flight.leader is None:
+                fellows = [each.run.waiter for each in ledger.waiting if each.flight is caller.flight]
+                assert any(waiter.woken for waiter in fellows), "nobody calls, and all sleep"
             for outer in caller.edges:
                 assert id(outer) not in ledger.waits_for(outer), "they wait for one another"
-        for row in self.shelf.store.rows.values():
-            for slot in row:
-                assert slot.key in ledger.entries or slot.busy is not None
+
+    @invariant()
+    def everybody_stands_where_he_should(self) -> None:
+        ledger = getattr(self, "ledger", Ledger())
         for caller in ledger.calling:
+            flight = caller.run._flight
             awaited = [each.run._flight for each in ledger.waiting if caller.flight in each.edges]
-            assert sorted(map(id, caller.run._flight.awaits)) == sorted(map(id, awaited))
-            asleep = {each.run.waiter for each in ledger.waiting if each.flight is caller.flight}
-            assert set(caller.run._flight.waiting) == {waiter for waiter in asleep if not waiter.woken}
+            assert sorted(map(id, flight.awaits)) == sorted(map(id, awaited))
+            fellows = {each.run.waiter for each in ledger.waiting if each.flight is caller.flight}
+            assert set(flight.waiting) == {waiter for waiter in fellows if not waiter.woken}
+
+    @invariant()
+    def no_empty_slot_is_left(self) -> None:
+        for row in self.shelf.store.rows.values() if hasattr(self, "shelf") else ():
+            for slot in row:
+                assert slot.key in self.ledger.entries or slot.busy is not None
 
     def teardown(self) -> None:
         """End every call; nothing may be left under way."""

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from recoup._core.keys import Compound
 from recoup._core.store import Entry, Slot, Store
+
+
+pytestmark = pytest.mark.slow
 
 
 @dataclass(frozen=True)

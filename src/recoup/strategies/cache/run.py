@@ -86,7 +86,7 @@ class Run:
         if slot.entry is not None and self._weigh(slot.entry, now):
             return
         flight = slot.busy
-        if flight is None:
+        if flight is None or flight.idle:
             flight = slot.busy = Flight()
         assert isinstance(flight, Flight)  # noqa: S101 - nobody else puts anything there
         self.leads = flight.take()
