@@ -13,7 +13,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from recoup._core.keys import Compound
 from recoup._core.store import Entry, Slot, Store
 
-
 pytestmark = pytest.mark.slow
 
 
