@@ -25,7 +25,7 @@ class Explanation:
         name: What is explained.
         layers: The strategy objects, outermost first, workflows taken apart.
         says: For each layer, what it does.
-        worst_calls: Most runs of the function for one call (its load amplification); `math.inf` if unbounded.
+        worst_calls: Most runs of the function for one call (its load amplification).
         worst_seconds: Longest time one call may take; `math.inf` if nothing bounds the function itself.
         lints: What is wrong with the order, with the reason and the mend; empty if nothing is.
     """
@@ -97,8 +97,6 @@ def explain(target: Any) -> Explanation:
 
 
 def _calls(calls: float) -> str:
-    if calls == math.inf:
-        return "no limit on the calls of the function"
     return f"{calls:g} call{'' if calls == 1 else 's'} of the function"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 from recoup._core import chain, checks, emit
@@ -154,11 +155,8 @@ class ErrorRecoveryWorkflow(Strategy):
             return await chain.composed_async((self._account, *self._inner), func)(*positional, **named)
         records: list[ExecutionRecord] = []
         whole = chain.composed_async((self._kept(records), *self._inner), func)
-        try:
+        with suppress(Exception):  # it is in the record
             await whole(*positional, **named)
-        except Exception:
-            if not records:
-                raise
         return records.pop()
 
     @overload
@@ -197,11 +195,8 @@ class ErrorRecoveryWorkflow(Strategy):
             return chain.composed_sync((self._account, *self._inner), func)(*positional, **named)
         records: list[ExecutionRecord] = []
         whole = chain.composed_sync((self._kept(records), *self._inner), func)
-        try:
+        with suppress(Exception):  # it is in the record
             whole(*positional, **named)
-        except Exception:
-            if not records:
-                raise
         return records.pop()
 
     def _kept(self, records: list[ExecutionRecord]) -> Strategy:
