@@ -215,3 +215,24 @@ def test_a_function_is_looked_at_again_after_its_first_call() -> None:
     seen.append("by somebody else")
     again.learn()
     assert again.of(1) == key
+
+
+def test_only_the_first_call_teaches() -> None:
+    """What the program changes between later calls is input, also of a function that is decorated once (contract)."""
+    params = {"page": 1}
+
+    def closure() -> Callable[..., Any]:
+        def request() -> int:
+            return params["page"]
+
+        return request
+
+    keys = Keys(closure(), None, unkeyed)
+    key = keys.of()
+    keys.learn()
+    params["page"] = 2
+    keys.learn()
+    assert keys.of() == key
+    assert Keys(closure(), None, unkeyed).of() != key
+    params["page"] = 1
+    assert Keys(closure(), None, unkeyed).of() == key

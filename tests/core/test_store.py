@@ -14,6 +14,7 @@ from weakref import ref
 
 import pytest
 
+from recoup._core import waiting
 from recoup._core.frozen import Unkeyable
 from recoup._core.keys import Compound
 from recoup._core.store import Entry, Slot, Store, shareable
@@ -378,7 +379,9 @@ def test_after_a_fork_entries_stay_and_nothing_is_under_way() -> None:
     thread = threading.Thread(target=hold, args=(store._lock,))
     thread.start()
     taken.wait(5)  # the child gets the lock as it is, held by a thread that it does not have
-    store.after_fork()
+    waiting._after_fork()  # what the interpreter calls in the child
+    assert store._lock.acquire(blocking=False)
+    store._lock.release()
     put(store, ("c",), 4, 0.0)
     end.set()
     thread.join()
