@@ -239,6 +239,16 @@ def test_objects_are_told_of_a_fork_in_the_child() -> None:
     assert holder.forks == 0
 
 
+def test_all_that_are_registered_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hook goes through all of them."""
+    monkeypatch.setattr(waiting, "_forkable", weakref.WeakSet())
+    holders = [Holder(), Holder()]
+    for holder in holders:
+        at_fork(holder)
+    waiting._after_fork()
+    assert [holder.forks for holder in holders] == [1, 1]
+
+
 def test_registering_keeps_nothing_alive() -> None:
     """An object that waits for forks is collected as if it did not."""
     holder = Holder()

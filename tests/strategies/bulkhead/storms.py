@@ -37,10 +37,11 @@ def made(**options: Any) -> Bulkhead:
     return Bulkhead(BulkheadConfig(**{"max_concurrent": 1, **options}))
 
 
-def interrupts(queue_timeout: float = 30.0) -> None:
+def interrupts(queue_timeout: float = 0.5) -> None:
     """Thousands of exceptions out of nowhere: afterwards every place is free, and the bulkhead works (G2).
 
-    In between, another thread takes and gives places, so that calls wait and are handed places as well.
+    In between, another thread takes and gives places, so that calls wait and are handed places as well. An interrupt
+    right after a place came back may keep it from being handed on; who waits for it finds it when his time is up.
     """
     guard = made(queue_timeout=queue_timeout)
     protected = guard(sum)

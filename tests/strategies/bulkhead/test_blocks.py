@@ -148,6 +148,23 @@ def test_a_generator_that_leaves_its_block_elsewhere() -> None:
     assert guard.running == 0
 
 
+def test_a_foreigner_takes_the_place_of_another_block() -> None:
+    """Who cannot know its own place takes another block's, and that one takes his: none is missing (G17)."""
+    guard = made()
+    stream = holding(guard)
+    next(stream)
+    with guard:
+        assert guard.running == 2
+        thread = threading.Thread(target=stream.close)
+        thread.start()
+        thread.join()
+        assert guard.running == 1
+    assert guard.running == 0
+    with guard, guard:
+        assert guard.running == 2
+    assert guard.running == 0
+
+
 def test_generators_that_swap_their_contexts() -> None:
     """Whatever order blocks end in, and in whose context, as many places come back as were taken (G17)."""
     guard = made(max_concurrent=3)

@@ -344,23 +344,25 @@ def test_switched_off(both: Both) -> None:
     assert guard.metrics["executed"] == 1
 
 
+def threads_of(guard_name: str) -> int:
+    return sum(thread.name.startswith(f"{guard_name}-") for thread in threading.enumerate())
+
+
 def test_a_thread_too_many_goes_home() -> None:
     """Calls without a place may need more threads than the pool keeps; those end afterwards (G16)."""
-    guard = made(max_concurrent=1, thread_pool_size=1)
+    config = BulkheadConfig(max_concurrent=1, thread_pool_size=1, use_thread_pool=True)
+    guard = Bulkhead(config, name="too-many")
     busy = [Busy(), Busy()]
-    before = threading.active_count()
     with disabled():
         callers = [threading.Thread(target=contextvars.copy_context().run, args=(guard.execute_sync, b)) for b in busy]
         for caller, b in zip(callers, busy, strict=True):
             caller.start()
             assert b.begun.wait(10)
-        assert threading.active_count() == before + 4
+        assert threads_of("too-many") == 2
         for caller, b in zip(callers, busy, strict=True):
             b.end.set()
             caller.join()
-    until(lambda: threading.active_count() == before + 1)
-    del guard
-    gc.collect()
+    until(lambda: threads_of("too-many") == 1)
 
 
 def test_generators_are_refused() -> None:
@@ -404,15 +406,14 @@ def test_inside_a_stack(both: Both) -> None:
 
 def test_threads_end_with_their_bulkhead() -> None:
     """An idle thread holds nothing, and goes when the bulkhead goes (B4)."""
-    before = threading.active_count()
-    guard = made()
+    guard = Bulkhead(BulkheadConfig(use_thread_pool=True), name="short-lived")
     assert guard.execute_sync(len, "") == 0
     gone = weakref.ref(guard)
-    assert threading.active_count() == before + 1
+    assert threads_of("short-lived") == 1
     del guard
     gc.collect()
     assert gone() is None
-    until(lambda: threading.active_count() == before)
+    until(lambda: threads_of("short-lived") == 0)
 
 
 def test_a_failed_call_keeps_nothing_alive(both: Both) -> None:
@@ -507,6 +508,41 @@ def test_at_the_end_of_the_interpreter_work_runs_in_place() -> None:
         "atexit.register(late)\n"
     )
     assert (ended.stdout, ended.stderr, ended.returncode) == ("3 0\n", "", 0)
+
+
+def test_no_thread_to_be_had_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same inside this process, for a plain caller and an async one (D3)."""
+    guard = made(max_concurrent=1)
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread at interpreter shutdown")
+
+    async def main() -> str:
+        return await guard.execute(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        patch.setattr(threading.main_thread(), "is_alive", lambda: False)
+        assert guard.execute_sync(name) == name()
+        assert asyncio.run(main()) == name()
+    assert guard.running == 0
+
+
+def test_a_pool_forgets_its_threads_in_a_child() -> None:
+    """What `after_fork` does, in this process (G18)."""
+    pool = Pool(1)
+    done = threading.Event()
+
+    def job(inbox: Any) -> None:
+        pool.rest(inbox)
+        done.set()
+
+    pool.submit(job, "a")
+    assert done.wait(10)
+    [idle] = pool._idle
+    pool.after_fork()
+    assert not pool._idle
+    idle.put(None)
 
 
 def test_a_pool_keeps_as_many_as_its_size() -> None:

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 import weakref
+from collections import deque
 from typing import Any
 
 import pytest
@@ -245,6 +246,34 @@ def test_a_dropped_place_comes_back() -> None:
     assert waiting.waiter.wakes == 1
     waiting.place = None
     assert gate.counts() == Counts(executed=2, rejected=0, timeout=0, running=0, waiting=0, peak=1)
+
+
+def test_a_note_that_is_lost_to_an_interrupt() -> None:
+    """A dropped place comes back even if the one who was to see to it is interrupted (G2)."""
+    gate = Gate(1, 10)
+    place: Any = taken(gate)
+    gate._acquire(True)
+    del place
+    gate._release()
+    [(handler, replacement)] = gate._notes
+
+    class Interrupted(deque[Any]):
+        interrupts = 1
+
+        def popleft(self) -> Any:
+            note = super().popleft()
+            if self.interrupts:
+                self.interrupts -= 1
+                del note
+                raise KeyboardInterrupt
+            return note
+
+    gate._notes = Interrupted([(handler, replacement)])
+    del replacement
+    with pytest.raises(KeyboardInterrupt):
+        gate.counts()
+    assert gate.counts().running == 0
+    assert gate.take() is not None
 
 
 def test_a_place_dropped_in_a_cycle_comes_back() -> None:
@@ -552,6 +581,37 @@ def test_a_forked_child_begins_anew() -> None:
     thread.join()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert gate.counts() == Counts(executed=2, rejected=0, timeout=0, running=2, waiting=1, peak=2)
+
+
+def test_beginning_anew() -> None:
+    """Places of an earlier life count for nothing, given back or dropped; limits and counts start again (G18)."""
+    gate = Gate(2, 10)
+    given, dropped = taken(gate), taken(gate)
+    waiting = ticket(gate)
+    gate.after_fork()
+    assert gate.counts() == Counts(0, 0, 0, 0, 0, 0)
+    give(gate, given)
+    gate.end(given)
+    gate.leave(waiting)
+    del dropped, given
+    assert gate.counts() == Counts(0, 0, 0, 0, 0, 0)
+    _first, _second = taken(gate), taken(gate)
+    assert gate.take() is None
+    assert gate.counts().peak == 2
+
+
+def test_another_thread_is_faster() -> None:
+    """A place that was there a step ago may be gone; then the call joins like any other (B1)."""
+    gate = Gate(1, 10)
+
+    class Taken(deque[Place]):
+        def __len__(self) -> int:
+            return 1
+
+    gate._free = Taken()
+    assert gate.take() is None
+    gate._free = deque()
+    assert ticket(gate).place is not None
 
 
 def cost(length: int, rounds: int = 2000) -> float:

@@ -15,21 +15,19 @@ Rules:
 * The way of a call that need not wait takes no lock. It consists of steps that are atomic by themselves: is the queue
   empty, pop a free place; and at the end append it, is the queue empty. All else is decided under the lock.
 * Nobody is left asleep. Who gives a place back looks at the queue *afterwards*; who joins the queue looks at the free
-  places *afterwards*; so one of the two sees the other. `settle()` leaves a note before it tries the lock, and
-  gives up only if somebody holds it; whoever holds it looks for notes *after* letting go.
-  tests/models/test_bulkhead_interleavings.py runs this code in all orders of these steps.
+  places *afterwards*; so one of the two sees the other. `settle()` leaves a note before it tries the lock; whoever
+  holds it looks for notes *after* letting go. (tests/models/test_bulkhead_interleavings.py tries all orders of steps.)
 * Hence giving back never waits for the lock: it is safe in a finaliser and in a signal handler (G7). And a place that
   is dropped instead, by an asynchronous KeyboardInterrupt or with a coroutine that nobody finishes, comes back when
-  it is collected (G2).
+  it is collected (G2). Such an interrupt may delay a wake-up, until the next call comes or goes or the time is up.
 * Whether a waiting call has got a place is decided by setting `ticket.place`; the wake-up only tells it. A call that is
   cancelled or out of time asks the ticket, so a place that was given to it in the same tick is not lost.
 * After a fork the child begins anew; what its only thread holds from before counts for nothing (G18).
 
-The lock is held for a few steps, never while user code runs. (Waking is one of them: outside the lock, a place that is
-dropped on the way would wake the next waiter in a recursion as deep as the queue is long.) A finaliser or a signal
-handler may interrupt those steps in the same thread and come in here again; then the thread holds the (reentrant) lock
-already and nothing is decided: a newcomer who finds no free place is turned away, settling is left to the steps that
-were interrupted.
+The lock is held for a few steps, never while user code runs. (Waking is one of them: outside, places dropped on the way
+would wake each other's waiters in a recursion as deep as the queue is long.) A finaliser or a signal handler may
+interrupt those steps and come in here again; the thread holds the (reentrant) lock then, and nothing is decided: a
+newcomer who finds no free place is turned away, settling is left to the steps that were interrupted.
 """
 
 from __future__ import annotations
@@ -91,11 +89,7 @@ class Gate:
         self.queue.clear()
 
     def take(self) -> Place | None:
-        """Go straight in, if a place is free and nobody waits.
-
-        Returns:
-            The place; `None` if the call has to `join`.
-        """
+        """Go straight in, if a place is free and nobody waits; give the place, or `None` if the call has to `join`."""
         if self.queue:
             return None
         if self._free:
@@ -139,8 +133,9 @@ class Gate:
         self._note(Gate._ended, place)
 
     def dropped(self, seat: Seat) -> None:
-        """Take note that the place on a seat is gone. Never waits; it is called by finalisers."""
-        self._note(Gate._replace, seat)
+        """Make a new place for a seat whose place was dropped. Never waits; it is called by finalisers."""
+        self._notes.append((Gate._replaced, Place(seat)))  # nobody else holds it: if it is dropped, we are back here
+        self._tidy()
 
     def settle(self) -> None:
         """Let in those for whom there is room by now. Never waits: if somebody else decides, he looks again."""
@@ -167,17 +162,15 @@ class Gate:
         """Decide something alone, after doing what the notes say, and let in who may come in.
 
         Returns:
-            What the decision was; `None` if none was made, because somebody else is deciding: with `blocking`, that can
-            only be this very thread, interrupted by a finaliser or a signal handler.
+            What the decision was; `None` if none was made, because another thread, or an interrupted step of this one
+            (that is all it can be with `blocking`), is deciding.
         """
         if self._owned():
             return None
         try:
             if not self._acquire(blocking):
                 return None
-            while self._notes:
-                handler, noted = self._notes.popleft()
-                handler(self, noted)
+            self._read()
             self._admit()
             answer = decision(self, subject)
             self._admit()  # a place may have come back before the decision could be seen
@@ -193,6 +186,12 @@ class Gate:
         if blocking:
             self._tidy()
         return answer
+
+    def _read(self) -> None:
+        """Do what the notes say, and keep nothing of it. Needs the lock."""
+        while self._notes:
+            handler, noted = self._notes.popleft()
+            handler(self, noted)
 
     def _place(self) -> Place | None:
         """Find or make a free place. Needs the lock."""
@@ -284,16 +283,15 @@ class Gate:
 
     def _ended(self, place: Place) -> None:
         """Take back a place, and a thread if it came with one."""
-        self._vacate(place.seat)
-        self.back(place)
-
-    def _replace(self, seat: Seat) -> None:
-        """Make a new place for a seat whose place was dropped."""
-        self._vacate(seat)
-        if seat in self._seats:  # not one of an earlier life, nor one that was just being made
-            self.back(Place(seat))
-
-    def _vacate(self, seat: Seat) -> None:
+        seat = place.seat
         if not seat.dead:
             self._pooled -= seat.pooled
         seat.pooled = False
+        self.back(place)
+
+    def _replaced(self, place: Place) -> None:
+        """Take back a new place, unless its seat was only just being made."""
+        if place.seat in self._seats:
+            self._ended(place)
+        else:
+            place.seat.dead = True
