@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ForwardRef, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from recoup._core.conditions import Condition
     from recoup.events import Event
+else:  # where `typing.get_type_hints` finds it; this module may not import it
+    Condition = ForwardRef("Condition", module="recoup._core.conditions")
 
 __all__ = ["Callback", "ConditionSpec", "Decorated", "Listener", "Predicate", "Seconds"]
 
@@ -18,7 +20,7 @@ Seconds: TypeAlias = float | timedelta
 Predicate: TypeAlias = Callable[[Any], bool]
 """A plain function that looks at an error (or a result) and answers yes or no."""
 
-ConditionSpec: TypeAlias = "type[BaseException] | Sequence[type[BaseException] | Condition] | Predicate | Condition"
+ConditionSpec: TypeAlias = type[BaseException] | Sequence[type[BaseException] | Condition] | Predicate | Condition
 """What can be given wherever recoup asks which errors count."""
 
 Callback: TypeAlias = Callable[..., object]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -161,3 +161,11 @@ def test_a_generator_cannot_be_cached() -> None:
             TypeError, match="is a generator function, whose items can be taken only once: cache a function"
         ):
             cached(generator)
+
+
+@pytest.mark.parametrize("holder", [CacheConfig, CacheConfig.__init__])
+def test_annotations_can_be_read(holder: Any) -> None:
+    """What reads configs by their annotations, as loaders of settings do, finds every name in them."""
+    hints = get_type_hints(holder)
+    assert {field.name for field in dataclasses.fields(CacheConfig)} <= set(hints)
+    assert hints["ttl"] == float | timedelta | None

@@ -10,7 +10,7 @@ import re
 from collections import deque
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
@@ -194,3 +194,11 @@ def test_fields_are_keywords() -> None:
     """Fields cannot be mixed up by position."""
     with pytest.raises(TypeError, match="takes 1 positional argument"):
         CompensationConfig([undo])  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("holder", [CompensationConfig, CompensationConfig.__init__])
+def test_annotations_can_be_read(holder: Any) -> None:
+    """What reads configs by their annotations, as loaders of settings do, finds every name in them."""
+    hints = get_type_hints(holder)
+    assert {field.name for field in dataclasses.fields(CompensationConfig)} <= set(hints)
+    assert hints["saga_timeout"] == float | timedelta

@@ -8,12 +8,12 @@ import inspect
 import math
 import pickle
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 import recoup
-from recoup import Fallback, FallbackConfig, when
+from recoup import Condition, Fallback, FallbackConfig, when
 
 untyped: Any = Fallback
 fallback: Any = recoup.fallback  # called in every way, wrong ones included
@@ -265,3 +265,12 @@ def test_what_it_says_of_itself() -> None:
     part = Fallback(FallbackConfig(fallback_value=1))
     assert repr(part) == "<Fallback 'fallback': value>"
     assert list(part._says()) == ["answers a failure with fallback_value", "answers every Exception, timeouts too"]
+
+
+@pytest.mark.parametrize("holder", [FallbackConfig, FallbackConfig.__init__])
+def test_annotations_can_be_read(holder: Any) -> None:
+    """What reads configs by their annotations, as loaders of settings do, finds every name in them."""
+    hints = get_type_hints(holder)
+    assert {field.name for field in dataclasses.fields(FallbackConfig)} <= set(hints)
+    assert hints["cache_ttl"] == float | timedelta
+    assert Condition in get_args(hints["skip_on"])

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence  # noqa: TC003 - typing.get_type_hints looks for them here
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from recoup._core import checks
 from recoup.strategies.compensation import actions
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from recoup.typing import Callback, Seconds
+from recoup.typing import Callback, Seconds  # noqa: TC001 - as Callable and Sequence
 
 __all__ = ["CompensationConfig"]
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from recoup._core import checks, conditions
 from recoup.strategies.fallback.sources import takes_error
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from recoup.typing import ConditionSpec, Seconds
-
-    Function = Callable[..., object]
-    Service = str | Callable[..., object]
+from recoup.typing import ConditionSpec, Seconds  # noqa: TC001 - typing.get_type_hints looks for them here
 
 __all__ = ["FallbackConfig"]
+
+Function = Callable[..., object]
+Service = str | Callable[..., object]
 
 
 class _Unset:
