@@ -44,6 +44,11 @@ COMMANDS = (
         extra="demo",
         needs=("aiohttp", "rich"),
     ),
+    Command(
+        "explain",
+        "say what the layers round a function do, what the worst case is and what is wrong with their order",
+        "recoup.inspecting",
+    ),
 )
 
 

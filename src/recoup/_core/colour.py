@@ -36,7 +36,8 @@ class Colour(Enum):
 def described(target: object) -> str:
     """Name a callable in a message."""
     name = getattr(target, "__qualname__", None)
-    return f"{name!r}" if isinstance(name, str) else f"an object of type {type(target).__qualname__!r}"
+    # a proxy gives the class of what it carries
+    return f"{name!r}" if isinstance(name, str) else f"an object of type {target.__class__.__qualname__!r}"
 
 
 def innermost(target: Any) -> Any:

@@ -25,6 +25,7 @@ class Explanation:
         name: What is explained.
         layers: The strategy objects, outermost first, workflows taken apart.
         says: For each layer, what it does.
+        worst: For each layer, the worst case (`calls`, `seconds`) of it and everything inside it.
         worst_calls: Most runs of the function for one call (its load amplification).
         worst_seconds: Longest time one call may take; `math.inf` if nothing bounds the function itself.
         lints: What is wrong with the order, with the reason and the mend; empty if nothing is.
@@ -33,9 +34,31 @@ class Explanation:
     name: str
     layers: tuple[Strategy, ...]
     says: tuple[tuple[str, ...], ...]
+    worst: tuple[Worst, ...]
     worst_calls: float
     worst_seconds: float
     lints: tuple[str, ...]
+
+    def table(self) -> str:
+        """Lay the layers out as a table, with the worst case of each and everything inside it.
+
+        Returns:
+            Lines of text in aligned columns, outermost layer first: its number, kind and name, the most calls of the
+            function, and the longest time in seconds.
+
+        >>> from recoup import retry
+        >>> print(explain(retry(max_attempts=4, attempt_timeout=2, initial_delay=0, name="prices")).table())
+        #  layer  name    calls  seconds
+        1  retry  prices      4        8
+        """
+        rows = [("#", "layer", "name", "calls", "seconds")]
+        for number, (layer, worst) in enumerate(zip(self.layers, self.worst, strict=True), start=1):
+            rows.append((str(number), layer.kind, layer.name, _figure(worst.calls), _figure(worst.seconds)))
+        one, kind, name, calls, seconds = (max(map(len, column)) for column in zip(*rows, strict=True))
+        return "\n".join(
+            f"{row[0]:<{one}}  {row[1]:<{kind}}  {row[2]:<{name}}  {row[3]:>{calls}}  {row[4]:>{seconds}}"
+            for row in rows
+        )
 
     def __str__(self) -> str:
         if not self.layers:
@@ -81,23 +104,30 @@ def explain(target: Any) -> Explanation:
     else:
         colour = colour_of(target)
         outer = layers_of(target)
-        name = described(target).strip("'")
+        name = getattr(target, "__qualname__", None) or described(target)
     layers = tuple(member for layer in outer for member in layer._members())
-    worst = Worst(1, math.inf)
+    worst = [Worst(1, math.inf)]  # of the function alone; then that of each layer, from inside out
     for layer in reversed(layers):
-        worst = layer._worst(worst, colour)
+        worst.append(layer._worst(worst[-1], colour))
     return Explanation(
         name=name,
         layers=layers,
         says=tuple(tuple(layer._says()) for layer in layers),
-        worst_calls=worst.calls,
-        worst_seconds=worst.seconds,
+        worst=tuple(reversed(worst[1:])),
+        worst_calls=worst[-1].calls,
+        worst_seconds=worst[-1].seconds,
         lints=tuple(lints(layers)),
     )
 
 
 def _calls(calls: float) -> str:
     return f"{calls:g} call{'' if calls == 1 else 's'} of the function"
+
+
+def _figure(value: float) -> str:
+    if value == math.inf:
+        return "no limit"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _seconds(seconds: float) -> str:
