@@ -181,13 +181,16 @@ class DeadlineExceeded(RecoveryError, TimeoutError):
         seconds: How long the deadline that struck was, in seconds.
         started: Whether the function had begun to run. `False` makes this a refusal: the dependency was never asked.
         name: What set the deadline: the decorated function, "global_timeout", "attempt_timeout", ...
+        abandoned: Whether the work goes on all the same, in a thread that nobody can interrupt: a second try would run
+            beside it.
     """
 
-    def __init__(self, *, seconds: float, started: bool, name: str = "deadline") -> None:
+    def __init__(self, *, seconds: float, started: bool, name: str = "deadline", abandoned: bool = False) -> None:
         super().__init__()
         self.seconds = seconds
         self.started = started
         self.name = name
+        self.abandoned = abandoned
 
     def __str__(self) -> str:
         if self.started:
