@@ -203,6 +203,55 @@ async def test_cancelling_oneself_in_the_tick_of_the_timer(clock: VirtualClock) 
     assert task.cancelled()
 
 
+async def test_a_cancellation_on_its_way_when_the_call_begins(clock: VirtualClock) -> None:
+    """A cancellation requested before the call and delivered in it is the caller's, although the timer strikes (D2)."""
+
+    async def slow_to_go() -> None:
+        try:
+            await hang()
+        finally:
+            for _ in range(3):  # the timer strikes meanwhile
+                await asyncio.sleep(0)
+
+    async def work(child: asyncio.Task[None]) -> None:
+        clock.advance(100)
+        await child
+
+    async def main() -> None:
+        child = asyncio.create_task(slow_to_go())
+        await asyncio.sleep(0)
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        await limited(work, 5)(child)
+
+    task = asyncio.create_task(main())
+    await asyncio.wait([task])
+    assert task.cancelled()
+
+
+async def test_nothing_is_left_to_be_delivered_after_a_group_failed_in_the_same_tick(clock: VirtualClock) -> None:
+    """When a task group requests the cancellation anew, it is taken back with ours: the next wait is not hit (D2)."""
+
+    async def fail() -> None:
+        try:
+            await hang()
+        except asyncio.CancelledError:
+            raise ValueError("clean-up") from None
+
+    async def group() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(fail())
+            await hang()
+
+    with pytest.raises(ExceptionGroup):
+        await limited(group, 5)()
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+    await asyncio.sleep(1)
+
+
 def test_in_the_main_task_of_a_run(clock: VirtualClock) -> None:
     """A deadline works in the task that runs everything (D2)."""
     with pytest.raises(DeadlineExceeded), asyncio.Runner(loop_factory=VirtualEventLoop) as runner:

@@ -133,6 +133,7 @@ class Term(Deadline):
         open: Whether it counts.
         outer: The next one outwards that was open when this one began.
         tighter: The tightest of those outside, if it strikes before this one or together with it.
+        abandoned: The call was left to a thread, where it goes on. Set only then.
         alone: Deadlines outside do not count inside this one.
         unasked: True while the call only waits in a queue of ours; False once the function was called for certain.
         task: The task that will be cancelled. This and what follows belong to scopes.py and ext/trio.py.
@@ -144,6 +145,7 @@ class Term(Deadline):
     """
 
     __slots__ = (
+        "abandoned",
         "alone",
         "cancelling",
         "fired",
@@ -157,6 +159,7 @@ class Term(Deadline):
         "when",
     )
 
+    abandoned: bool
     cancelling: int
     when: float
 
@@ -189,15 +192,17 @@ class Term(Deadline):
         return left if self.scope is None else max(0.0, min(left, self.scope.left()))
 
 
-def exceeded(deadline: Deadline, *, started: bool = True) -> DeadlineExceeded:
+def exceeded(deadline: Deadline, *, started: bool = True, abandoned: bool = False) -> DeadlineExceeded:
     """Make the error of a deadline, and tell listeners about it."""
-    if isinstance(deadline, Term) and deadline.unasked:
-        started = False
+    if isinstance(deadline, Term):
+        abandoned = getattr(deadline, "abandoned", abandoned)
+        if deadline.unasked:
+            started = False
     if emit.listeners:
         from recoup.events import DeadlineStruck  # noqa: PLC0415 - paid for only when somebody listens
 
         emit.tell(DeadlineStruck(name=deadline.name, seconds=deadline.seconds, started=started))
-    return DeadlineExceeded(seconds=deadline.seconds, started=started, name=deadline.name)
+    return DeadlineExceeded(seconds=deadline.seconds, started=started, name=deadline.name, abandoned=abandoned)
 
 
 def tightest(deadline: Term) -> Term:

@@ -13,8 +13,9 @@ The timer stays set when the last deadline closes: it rings once, for nothing. O
 frozen it is taken back at once, or a virtual loop would move the clock to a moment that nobody waits for.
 
 Whose cancellation is it? The timer calls `task.cancel()` once. If that is taken back (`uncancel`) and no other request
-came since the call began, a CancelledError is ours and becomes DeadlineExceeded. If the caller cancelled too, even in
-the same tick, the caller wins. Any other outcome (a value, the user's own error) is passed on as it is.
+came since the call began, or was still on its way then, a CancelledError is ours and becomes DeadlineExceeded. If the
+caller cancelled too, even in the same tick, the caller wins. Any other outcome (a value, the user's own error) is
+passed on as it is.
 
 A deadline inside a tighter one of the same task needs no timer: the outer one cancels both, and is the one to blame.
 Inside a tighter one of somebody else (a task that was started inside it, a plain function that runs a loop) it is cut
@@ -233,7 +234,9 @@ def enter_async(limit: Limit, *, inherit: bool = True, at: float | None = None) 
         return deadline
     else:
         when = tighter.at
-    deadline.cancelling = task.cancelling()
+    deadline.cancelling = requests = task.cancelling()
+    if requests and getattr(task, "_must_cancel", False):  # not delivered yet, so it will end this call: the caller's
+        deadline.cancelling = requests - 1
     loop = task.get_loop()
     watch = _last()
     if watch is None or watch.loop is not loop:

@@ -40,6 +40,7 @@ __all__ = [
     "Term",
     "asked",
     "current_deadline",
+    "departed",
     "enter",
     "exceeded",
     "leave",
@@ -175,6 +176,20 @@ def asked() -> None:
     """Say that the function has been called: whatever strikes from now on finds the call started."""
     for deadline in _chain():
         deadline.unasked = False
+
+
+def departed(*, begun: bool) -> None:
+    """Say that a task leaves a call of a plain function to the thread it was given to.
+
+    Args:
+        begun: Whether the thread has begun it; if not, it never will.
+    """
+    for deadline in _chain():
+        if deadline.struck:
+            if begun:
+                deadline.abandoned = True
+            elif deadline.unasked is None:
+                deadline.unasked = True
 
 
 def _chain() -> Iterator[Term]:

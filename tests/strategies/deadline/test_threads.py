@@ -23,13 +23,13 @@ from typing import Any
 import pytest
 
 from recoup import DeadlineConfig, DeadlineExceeded, Refusal, TimeLimiter, current_deadline, deadline, subscribe
-from recoup._core import waiting
+from recoup._core import timing, waiting
 from recoup._core.timing import Limit
 from recoup.errors import WorkersBusyError
 from recoup.events import CallRefused, DeadlineStruck
-from recoup.strategies.deadline import jobs
+from recoup.strategies.deadline import jobs, pumps
 from recoup.strategies.deadline.workers import Workers
-from recoup.testing import disabled
+from recoup.testing import VirtualClock, disabled
 
 LONG = 30.0
 
@@ -138,7 +138,7 @@ def test_the_caller_gets_control_back_on_time(release: threading.Event) -> None:
     with subscribe(told.append), pytest.raises(DeadlineExceeded, match=r"fetch: not finished within 0\.2 s") as caught:
         work()
     assert 0.2 <= time.monotonic() - began < LONG
-    assert caught.value.started is True
+    assert (caught.value.started, caught.value.abandoned) == (True, True)
     assert told == [DeadlineStruck("fetch", 0.2, started=True)]
     assert current_deadline() is None
     release.set()
@@ -310,7 +310,7 @@ class TestAwaited:
         limiter = TimeLimiter(DeadlineConfig(0.2, mode="thread", thread_workers=1), name="fetch")
         with pytest.raises(DeadlineExceeded, match="fetch: not finished") as caught:
             await limiter.execute(release.wait, LONG)
-        assert caught.value.started is True
+        assert (caught.value.started, caught.value.abandoned) == (True, True)
         with pytest.raises(WorkersBusyError):
             await limiter.execute(release.wait, LONG)
         release.set()
@@ -359,7 +359,7 @@ class TestRaces:
         job = jobs.ThreadJob(workers, Limit(None, 0.001, "fetch"), lambda: calls.append(1))
         with pytest.raises(DeadlineExceeded, match="before the call could start") as caught:
             job.run()
-        assert caught.value.started is False
+        assert (caught.value.started, caught.value.abandoned) == (False, False)
         workers.work(lambda: None)
         assert calls == []
 
@@ -368,7 +368,7 @@ class TestRaces:
         workers = Clockwork()
         job = jobs.ThreadJob(workers, Limit(None, 0.001, "fetch"), lambda: "value")
         late = job._late
-        monkeypatch.setattr(job, "_late", lambda term: (workers.work(lambda: None), late(term))[1])
+        monkeypatch.setattr(job, "_late", lambda term, blamed: (workers.work(lambda: None), late(term, blamed))[1])
         assert job.run() == "value"
 
     def test_both_let_go(self) -> None:
@@ -388,6 +388,68 @@ class TestRaces:
         assert job._outcome == []
         assert made[0].cr_frame is None  # closed, or there would be a warning
         assert job._taken() is None
+
+    def test_a_coroutine_that_nobody_awaits_any_more(self) -> None:
+        """A coroutine that a function under several layers returned too late is closed, without a warning (G5, D3)."""
+        made: list[Any] = []
+        release = threading.Event()
+
+        async def answer() -> None:
+            """Never awaited."""
+
+        @deadline(0.05, mode="thread")
+        def work() -> Any:
+            release.wait(LONG)
+            made.append(answer())
+            return made[0]
+
+        with pytest.raises(DeadlineExceeded):
+            work()
+        release.set()
+        eventually(lambda: made and made[0].cr_frame is None)
+
+    async def test_a_task_calls_off_what_no_thread_has_begun(self, clock: VirtualClock) -> None:
+        """What was never begun when its task left is not done any more, and that is a refusal (G13, D3)."""
+        workers, calls = Clockwork(), []
+        waiting_for = pumps.bridging(lambda: calls.append(1), workers, Limit(None, 5, "fetch"))
+        with pytest.raises(DeadlineExceeded, match="before the call could start") as caught:
+            await waiting_for()
+        assert (caught.value.started, caught.value.abandoned) == (False, False)
+        workers.work(lambda: None)
+        assert calls == []
+
+    async def test_a_task_that_is_cancelled_by_its_caller_calls_it_off_too(self) -> None:
+        """The caller's cancellation comes out, and what no thread has begun is not done (D2, D3)."""
+        workers, calls = Clockwork(), []
+        waiting_for = pumps.bridging(lambda: calls.append(1), workers, Limit(None, LONG, "fetch"))
+        task = asyncio.ensure_future(waiting_for())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled()
+        workers.work(lambda: None)
+        assert calls == []
+
+    def test_work_that_ends_while_its_caller_turns_to_go_blames_nobody_else(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The deadline to blame is the one that cut the wait, even if the work has closed its own meanwhile (D1)."""
+        workers = Clockwork()
+        job = jobs.ThreadJob(workers, Limit(None, LONG, "inner"), lambda: "value")
+        late = job._late
+
+        def closing(term: Any, blamed: Any) -> Any:
+            timing.leave(term)
+            job._began()
+            return late(term, blamed)
+
+        monkeypatch.setattr(job, "_late", closing)
+        outer = timing.enter(Limit(None, 0.01, "outer"))
+        try:
+            with pytest.raises(DeadlineExceeded, match="outer"):
+                job.run()
+        finally:
+            timing.leave(outer)
 
     def test_an_interrupted_caller_leaves(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Ctrl-C while waiting comes out at once, and the outcome is thrown away (G2)."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 from contextvars import copy_context
 from inspect import iscoroutine
 
-from recoup._core import emit, waiting
+from recoup._core import emit, timing, waiting
+from recoup._core.chain import Pending
 from recoup._core.deadlines import exceeded, tightest
 from recoup._core.timing import enter, leave
 from recoup.errors import WorkersBusyError
@@ -108,17 +109,29 @@ class Job:
     def _drop(self) -> None:
         """Throw away an outcome that nobody takes."""
         taken = self._taken()
-        if taken is not None and iscoroutine(taken[0]):
-            taken[0].close()
+        if taken is None:
+            return
+        value, failure = taken
+        if isinstance(failure, Pending):  # the function returned a coroutine for its caller to await
+            value = failure.coroutine
+        if iscoroutine(value):
+            value.close()
 
-    def _late(self, term: Term) -> Any:
+    def _late(self, term: Term, blamed: Term) -> Any:
         """Answer a caller whose time is up; an outcome that came in the last moment still counts."""
         self._leave(term)
         called_off = self._began()
         taken = None if called_off else self._taken()
         if taken is None:
-            raise exceeded(tightest(term), started=not called_off)
+            raise exceeded(blamed, started=not called_off, abandoned=not called_off)
         return _told(*taken)
+
+    def _abandon(self, term: Term) -> bool:
+        """Go away for good; tell whether the function had begun."""
+        self._leave(term)
+        begun = not self._began()
+        self._drop()
+        return begun
 
 
 def _told(value: Any, failure: BaseException | None) -> Any:
@@ -151,14 +164,14 @@ class ThreadJob(Job):
         waiter = waiting.for_thread()
         term = self._start(waiter, args, kwargs)
         if term is not None:
+            blamed = tightest(term)  # known while all are open: the work may end, and close its own, at any moment
             try:
-                woken = waiter.wait(tightest(term).remaining())
+                woken = waiter.wait(blamed.remaining())
             except BaseException:  # Ctrl-C, or whatever a signal handler raised
-                self._leave(term)
-                self._drop()
+                self._abandon(term)
                 raise
             if not woken:
-                return self._late(term)
+                return self._late(term, blamed)
         return _told(*self._outcome.pop())
 
 
@@ -177,8 +190,7 @@ class TaskJob(Job):
             try:
                 await waiter.wait_async()
             except BaseException:
-                self._leave(term)
-                self._drop()
+                timing.departed(begun=self._abandon(term))
                 raise
         result = _told(*self._outcome.pop())
         return await result if hasattr(type(result), "__await__") else result
