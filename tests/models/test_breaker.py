@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 from recoup.strategies.circuit_breaker.phases import UNCOUNTED, CircuitBreakerState
 from recoup.strategies.circuit_breaker.state import Circuit
+from tests.strategies.circuit_breaker.services import ticked
 
 CLOSED, OPEN, HALF_OPEN, FORCED, DISABLED = CircuitBreakerState
 
@@ -222,7 +223,7 @@ class BreakerMachine(RuleBasedStateMachine):
     def succeed(self, data: st.DataObject) -> None:
         permit, call = self.ended(data)
         self.model.succeed(call, self.now)
-        if permit.tick() is None:
+        if not ticked(permit):
             self.circuit.succeeded(permit, self.now)
 
     @precondition(lambda self: self.calls)

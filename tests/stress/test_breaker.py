@@ -63,6 +63,8 @@ def test_no_outcome_is_lost_or_counted_twice() -> None:
         CircuitBreakerConfig(failure_threshold=THREADS * each + 1, window_size=10**6, window_duration=3600)
     )
     guarded = breaker(answer)
+    era = breaker._calls.circuit.era
+    assert era is not None
 
     def body(number: int) -> None:
         dice = random.Random(number)
@@ -76,13 +78,56 @@ def test_no_outcome_is_lost_or_counted_twice() -> None:
 
     together(body)
     assert breaker.state.value == "closed"
-    era = breaker._calls.circuit.era
-    assert era is not None
-    assert era.number() == THREADS * each * 4 + 1
     with pytest.raises(OSError, match="down"):
         guarded(fail=True)
     assert breaker.state.value == "open"
     assert breaker.metrics == {"opened": 1, "refused": 0, "late": 0}
+
+
+def test_every_success_after_a_failure_is_counted_once() -> None:
+    """However many threads take them, so many push it out of the window, and not one fewer (C2, C10)."""
+    each = 1000
+    for others in (0, 1):
+        breaker = CircuitBreaker(
+            CircuitBreakerConfig(failure_threshold=2, window_size=THREADS * each + 2 - others, window_duration=3600)
+        )
+        guarded = breaker(answer)
+        with pytest.raises(OSError, match="down"):
+            guarded(fail=True)
+
+        def body(_: int, guarded: Callable[..., None] = guarded) -> None:
+            for _ in range(each):
+                guarded(fail=False)
+
+        together(body)
+        with pytest.raises(OSError, match="down"):
+            guarded(fail=True)
+        assert breaker.state.value == ("closed" if others else "open")
+
+
+def test_counting_begins_anew_with_every_failure() -> None:
+    """While successes of other threads end it as often as they can, no failure is forgotten (C2, C10)."""
+    breaker = CircuitBreaker(CircuitBreakerConfig(failure_threshold=3, window_size=3, timeout=1e-6))
+    guarded = breaker(answer)
+    done = threading.Event()
+
+    def body(number: int) -> None:
+        if number:
+            while not done.is_set():
+                with contextlib.suppress(CircuitBreakerError):
+                    guarded(fail=False)
+            return
+        for _ in range(3000):
+            with contextlib.suppress(OSError, CircuitBreakerError):
+                guarded(fail=True)
+        done.set()
+
+    together(body)
+    breaker.reset()
+    for expected in ("closed", "closed", "open"):
+        with pytest.raises(OSError, match="down"):
+            guarded(fail=True)
+        assert breaker._calls.circuit.phase.state.value == expected
 
 
 def test_refusals_are_counted_exactly() -> None:

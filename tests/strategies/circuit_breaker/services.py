@@ -34,6 +34,12 @@ class Service:
         return self.answer
 
 
+def ticked(permit: Any) -> bool:
+    """Tell whether a success was counted without a lock, or needs no counting: what the pumps ask."""
+    tick = permit.tick
+    return tick is None or next(tick, None) is not None
+
+
 class Guarded:
     """A service behind a circuit breaker, called in one colour."""
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from recoup import events, subscribe
-from recoup._core import emit
+from recoup import Bulkhead, BulkheadConfig, DeadlineConfig, TimeLimiter, events, subscribe
+from recoup._core import chain, emit
 from recoup.errors import CircuitBreakerError
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
@@ -22,6 +22,8 @@ from tests.strategies.circuit_breaker.services import Guarded, Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from recoup._core.strategy import Strategy
 
 NAMES = ("on_open", "on_half_open", "on_close")
 
@@ -172,6 +174,33 @@ def test_a_callback_may_call_through_the_breaker_while_news_is_pending(both: Bot
     with pytest.raises(OSError, match="down"):
         both.call(breaker(both.wrap(Service(OSError("down")).__call__)))
     assert seen == ["function", ["item"], "closed"]
+
+
+@pytest.mark.asyncio_only
+@pytest.mark.parametrize(
+    "outer",
+    [
+        pytest.param(lambda: Bulkhead(BulkheadConfig(use_thread_pool=True)), id="bulkhead"),
+        pytest.param(lambda: TimeLimiter(DeadlineConfig(seconds=5, mode="thread")), id="deadline"),
+    ],
+)
+def test_an_async_callback_is_refused_where_an_awaited_call_goes_to_a_thread(outer: Callable[[], Strategy]) -> None:
+    """A layer outside runs what is in it in a thread, and nothing can be awaited there; never silently (G9)."""
+    ran: list[str] = []
+
+    async def on_open() -> None:
+        ran.append("on_open")
+
+    breaker = CircuitBreaker(CircuitBreakerConfig(failure_threshold=1, on_open=on_open))
+    with pytest.raises(TypeError, match="on_open of circuit_breaker is an async function"):
+        chain.composed_async((outer(), breaker), Service())
+
+    async def inside() -> None:
+        await chain.composed_async((breaker, outer()), Service(OSError("down")))()
+
+    with pytest.raises(OSError, match="down"):
+        asyncio.run(inside())
+    assert ran == ["on_open"]
 
 
 def test_news_of_several_threads_is_told_in_order() -> None:

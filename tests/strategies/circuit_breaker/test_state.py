@@ -13,6 +13,7 @@ from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 from recoup.strategies.circuit_breaker.news import News, Notice
 from recoup.strategies.circuit_breaker.phases import UNCOUNTED, Cause, CircuitBreakerState, Closed, Lease
 from recoup.strategies.circuit_breaker.state import Circuit, _renew_all
+from tests.strategies.circuit_breaker.services import ticked
 
 CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED = CircuitBreakerState
 
@@ -44,19 +45,57 @@ def heard(made: Circuit) -> list[CircuitBreakerState]:
 
 
 def test_a_closed_circuit_hands_out_itself_as_the_permit_without_asking() -> None:
-    """A healthy call reads the era once and takes a number (C10)."""
+    """A healthy call reads the era once, and nobody counts it (C10)."""
     made = circuit()
     assert isinstance(made.era, Closed)
-    assert [made.era.tick(), made.era.tick()] == [1, 2]
+    assert made.era.tick is None
     assert permit(made, 0.0) is made.era
 
 
 def test_a_success_takes_no_lock() -> None:
-    """Not even while somebody else holds it (C10)."""
-    made = circuit(failure_threshold=2)
+    """Not even while somebody else holds it, and while failures are recent (C10)."""
+    made = circuit(failure_threshold=2, window_size=5)
+    era: Any = made.era
+    made.failed(era, 0.0, None)
     with made._lock:
-        assert made.era is not None
-        assert made.era.tick() == 1
+        assert [ticked(era) for _ in range(4)] == [True] * 4
+
+
+@pytest.mark.parametrize(("size", "counted"), [(2, 1), (5, 4)])
+def test_successes_are_counted_while_a_failure_is_recent(size: int, counted: int) -> None:
+    """Then one of them takes the lock, and after it nobody counts until the next failure (C2, C10)."""
+    made = circuit(failure_threshold=2, window_size=size)
+    era: Any = made.era
+    for _ in range(3):
+        made.failed(era, 0.0, None)
+        assert [ticked(era) for _ in range(counted + 1)] == [True] * counted + [False]
+        assert era.tick is not None
+        made.succeeded(era, 0.0)
+        assert era.tick is None
+    assert made.view(0.0)[0] is CLOSED
+
+
+def test_a_success_that_asks_too_early_ends_no_counting() -> None:
+    """Its numbers were used up when a newer failure began others (C2, C10)."""
+    made = circuit(failure_threshold=2, window_size=3)
+    era: Any = made.era
+    made.failed(era, 0.0, None)
+    assert [ticked(era), ticked(era), ticked(era)] == [True, True, False]
+    made.failed(era, 0.0, None)
+    made.succeeded(era, 0.0)
+    assert era.tick is not None
+    made.failed(era, 0.0, None)
+    assert made.view(0.0)[0] is OPEN
+
+
+def test_a_window_may_be_larger_than_any_machine_word() -> None:
+    """Its size is a whole number, so any (G1)."""
+    made = circuit(failure_threshold=2, window_size=10**30)
+    era: Any = made.era
+    made.failed(era, 0.0, None)
+    assert [ticked(era) for _ in range(10)] == [True] * 10
+    made.failed(era, 0.0, None)
+    assert made.view(0.0)[0] is OPEN
 
 
 def test_a_success_pushes_a_failure_out_of_the_window() -> None:
@@ -64,7 +103,8 @@ def test_a_success_pushes_a_failure_out_of_the_window() -> None:
     made = circuit(failure_threshold=2, window_size=3)
     era: Any = made.era
     made.failed(era, 0.0, None)
-    assert [era.tick(), era.tick()] == [2, 3]
+    assert ticked(era)
+    assert ticked(era)
     made.failed(era, 0.0, None)
     assert made.view(0.0)[0] is CLOSED
     made.failed(era, 0.0, None)
@@ -115,7 +155,7 @@ def test_a_late_success_is_noticed_though_healthy_ones_do_not_ask() -> None:
     made = circuit()
     healthy: Any = made.era
     made.failed(permit(made, 0.0), 0.0, None)
-    assert healthy.tick() is None
+    assert not ticked(healthy)
     assert not made.succeeded(healthy, 1.0)
     assert made.late == 1
 
@@ -436,7 +476,7 @@ def test_a_hold_ends_what_began_before_it() -> None:
     before: Any = made.era
     made.failed(before, 0.0, None)
     made.hold("key", DISABLED, 0.0)
-    assert before.tick() is None
+    assert not ticked(before)
     assert not made.failed(before, 0.0, None)
     made.release("key")
     assert not made.failed(before, 0.0, None)

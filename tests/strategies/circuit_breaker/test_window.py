@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 import threading
+from itertools import count
 from typing import Any
 
 import pytest
 
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
-from recoup.strategies.circuit_breaker.window import FailureWindow, Tally, numbers
+from recoup.strategies.circuit_breaker.window import FailureWindow, Tally, numbers, some
 
 
 def window(threshold: int = 3, size: int = 5, duration: float = 10.0) -> FailureWindow:
@@ -81,13 +81,13 @@ def test_a_clock_that_goes_back_a_little_touches_only_what_is_ahead() -> None:
 @pytest.mark.parametrize("locked", [False, True])
 def test_each_number_is_given_once(locked: bool) -> None:
     """Numbers are exact under threads, with the lock of a build without GIL as well (C10)."""
-    number = numbers(locked=locked)
+    source = numbers(locked=locked)
     taken: list[list[int]] = [[] for _ in range(4)]
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
         threads = [
-            threading.Thread(target=lambda mine=mine: mine.extend(number() for _ in range(2000))) for mine in taken
+            threading.Thread(target=lambda mine=mine: mine.extend(next(source) for _ in range(2000))) for mine in taken
         ]
         for thread in threads:
             thread.start()
@@ -101,9 +101,22 @@ def test_each_number_is_given_once(locked: bool) -> None:
 def test_numbers_take_a_lock_only_where_counting_is_not_atomic() -> None:
     """A healthy call pays for none under the GIL (C10)."""
     gil = getattr(sys, "_is_gil_enabled", lambda: True)()
-    assert not inspect.isfunction(numbers(locked=False))
-    assert inspect.isfunction(numbers(locked=True))
-    assert inspect.isfunction(numbers()) is not gil
+    assert isinstance(numbers(locked=False), count)
+    assert not isinstance(numbers(locked=True), count)
+    assert isinstance(numbers(), count) is gil
+
+
+@pytest.mark.parametrize("locked", [False, True])
+def test_some_numbers_are_taken_from_all(locked: bool) -> None:
+    """Whoever takes them, none is given twice, and there are no more than so many (C10)."""
+    source = numbers(locked=locked)
+    first, second = some(source, 2), some(source, 2)
+    assert iter(first) is first
+    assert [next(each, None) for each in (first, second, first, first, source, second, second)] == [
+        *(1, 2, 3, None),
+        *(4, 5, None),
+    ]
+    assert list(some(source, 0)) == []
 
 
 def test_looking_at_a_tally_does_not_change_it() -> None:

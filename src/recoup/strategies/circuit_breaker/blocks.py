@@ -73,7 +73,8 @@ class Guard:
         if permit is None:
             raise RuntimeError("this guard was left without being entered")
         if error is None:
-            return permit.tick() is None and self._calls.returned(permit, None)
+            tick = permit.tick
+            return tick is not None and next(tick, None) is None and self._calls.returned(permit, None)
         return self._calls.failed(permit, error, ())
 
 

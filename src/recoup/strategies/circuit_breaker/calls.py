@@ -102,7 +102,7 @@ class Calls:
         return False
 
     def returned(self, permit: Permit, result: object) -> bool:
-        """Record a success that `tick` could not count; tell whether there is news."""
+        """Record a success that `tick` did not count; tell whether there is news."""
         judged: tuple[Any, ...] = (result,)
         if isinstance(permit, Timed):
             judged = result, max(0.0, clock.monotonic() - permit.began)

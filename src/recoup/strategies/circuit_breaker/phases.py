@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import math
 from enum import Enum
+from itertools import repeat
 from typing import TYPE_CHECKING
 
-from recoup.strategies.circuit_breaker.window import FailureWindow, numbers
+from recoup.strategies.circuit_breaker.window import FailureWindow, numbers, some
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Callable
+    from collections.abc import Iterator
     from typing import ClassVar, TypeAlias
 
     from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 
 __all__ = [
+    "ASK",
     "GRAIN",
     "UNCOUNTED",
     "Cause",
@@ -29,7 +31,6 @@ __all__ = [
     "Lease",
     "Open",
     "Timed",
-    "ask",
 ]
 
 GRAIN = 1e-6
@@ -57,26 +58,43 @@ class CircuitBreakerState(Enum):
     DISABLED = "disabled"
 
 
-def ask() -> None:
-    """Count nothing: what `tick` is where a success must be recorded under the lock."""
+ASK: Iterator[None] = repeat(None)
+"""Counts nothing, ever: what `tick` is where each success must be recorded under the lock."""
 
 
 class Closed:
     """A closed circuit, and the permit of every call that begins in it.
 
+    Successes matter only in so far as they push failures out of the window. So nobody counts them while no failure is
+    recent; after a failure they take numbers from an iterator, which needs no lock, until it is out of the window.
+
     Attributes:
-        tick: Count a success without a lock; gives None if that is not enough (lock-free).
-        number: Take the number of a call (lock-free).
-        window: The recent failures.
+        tick: Counts a success without a lock, by `next(tick, None)`, which gives None where it has to be recorded under
+            the lock. None instead of an iterator while nobody counts successes.
     """
 
-    __slots__ = ("number", "tick", "window")
+    __slots__ = ("_newest", "_numbers", "_size", "_window", "tick")
     state: ClassVar[CircuitBreakerState] = CircuitBreakerState.CLOSED
 
     def __init__(self, config: CircuitBreakerConfig) -> None:
-        self.number = numbers()
-        self.tick: Callable[[], int | None] = self.number if config.failure_on_result is None else ask
-        self.window = FailureWindow(config)
+        self._numbers = numbers()
+        self._size = config.window_size
+        self._newest = -config.window_size
+        self._window = FailureWindow(config)
+        self.tick: Iterator[object] | None = None if config.failure_on_result is None else ASK
+
+    def failed(self, now: float) -> bool:
+        """Record a failure; tell whether there are too many now."""
+        self._newest = number = next(self._numbers)
+        if self.tick is not ASK:
+            self.tick = some(self._numbers, self._size - 1)
+        return self._window.failed(number, now)
+
+    def succeeded(self) -> None:
+        """Record a success that `tick` did not count: it always asks, or has no numbers left."""
+        number = next(self._numbers)
+        if self.tick is not ASK and number - self._newest >= self._size:
+            self.tick = None  # what is out of the window now stays out, counted or not
 
     def give_back(self, now: float) -> None:
         """Do nothing: a neutral call leaves no trace in a closed circuit."""
@@ -187,7 +205,7 @@ class Lease:
         self.key = key
         self.phase: HalfOpen | None = phase
 
-    tick = staticmethod(ask)
+    tick = ASK
 
     def give_back(self, now: float) -> None:
         """Give the probe back neutrally, once, at this moment (lock-free)."""
@@ -215,17 +233,14 @@ class Timed:
         self.permit = permit
         self.began = began
 
-    tick = staticmethod(ask)
+    tick = ASK
 
 
 class Uncounted:
     """The permit of a call that the circuit takes no notice of."""
 
     __slots__ = ()
-
-    def tick(self) -> int:
-        """Count nothing, and say that nothing else has to be done."""
-        return 0
+    tick = None
 
     def give_back(self, now: float) -> None:
         """Do nothing."""

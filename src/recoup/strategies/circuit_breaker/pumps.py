@@ -1,7 +1,8 @@
 """The pumps of the circuit breaker, one in each colour and kind.
 
-A healthy call of a closed circuit reads the era once and takes a number: `tick` gives None only where a success has to
-be recorded under the lock. `admit` gives None when there is news to tell before a lease is held, and raises the refusal
+A healthy call of a closed circuit reads the era once, and finds when it ends that nobody counts successes: `tick` is
+None. While failures are recent it takes a number, and only where `tick` gives none is a success recorded under the
+lock. `admit` gives None when there is news to tell before a lease is held, and raises the refusal
 itself, so that no frame keeps it. An outcome that decided nothing tells nothing: it may come from a finaliser.
 """
 
@@ -45,7 +46,8 @@ def guarding(
             if calls.failed(permit, error, outer):
                 tell()
             raise
-        if permit.tick() is None and calls.returned(permit, result):
+        tick: Any = permit.tick
+        if tick is not None and next(tick, None) is None and calls.returned(permit, result):
             tell()
         return result
 
@@ -74,7 +76,8 @@ def guarding_async(
             if calls.failed(permit, error, outer):
                 await tell()
             raise
-        if permit.tick() is None and calls.returned(permit, result):
+        tick: Any = permit.tick
+        if tick is not None and next(tick, None) is None and calls.returned(permit, result):
             await tell()
         return result
 
@@ -109,7 +112,8 @@ def guarding_stream(
             if calls.failed(permit, error, outer, theirs=cursor.threw(error)):
                 tell()
             raise
-        if permit.tick() is None and calls.returned(permit, cursor.value):
+        tick: Any = permit.tick
+        if tick is not None and next(tick, None) is None and calls.returned(permit, cursor.value):
             tell()
         return cursor.value
 
@@ -144,7 +148,8 @@ def guarding_stream_async(
             if calls.failed(permit, error, outer, theirs=cursor.threw(error)):
                 await tell()
             raise
-        if permit.tick() is None and calls.returned(permit, cursor.value):
+        tick: Any = permit.tick
+        if tick is not None and next(tick, None) is None and calls.returned(permit, cursor.value):
             await tell()
         return
 

@@ -9,8 +9,8 @@ Rules:
 * A state is an object, and each entry into a state makes a new one. A call holds a permit of the state in which it
   began: the `Closed` object itself, or a `Lease` of a `HalfOpen` one. What comes back with a permit of an earlier
   state is dropped (C4).
-* `era` is the `Closed` object while calls may pass without asking, else None. A healthy call reads it once and takes a
-  number, `permit.tick()`, which gives None where a success has to be recorded under the lock (C10).
+* `era` is the `Closed` object while calls may pass without asking, else None. A healthy call reads it once, and
+  `permit.tick` once when it ends, which says whether and how its success is counted (C10).
 * Time acts lazily: `advance(now)` does what is due; `view(now)` tells what it would do and changes nothing.
 * A probe is a lease (C5). Giving one back takes no lock, because a finaliser may run while the lock is held: it goes to
   `_returned`, and the next holder takes it in. A probe that does not come back in time opens the circuit again at the
@@ -31,6 +31,7 @@ from weakref import WeakSet
 
 from recoup.strategies.circuit_breaker.news import News, Notice
 from recoup.strategies.circuit_breaker.phases import (
+    ASK,
     GRAIN,
     UNCOUNTED,
     Cause,
@@ -40,7 +41,6 @@ from recoup.strategies.circuit_breaker.phases import (
     Held,
     Lease,
     Open,
-    ask,
 )
 
 if TYPE_CHECKING:
@@ -127,12 +127,12 @@ class Circuit:
             return UNCOUNTED if phase.state is CircuitBreakerState.DISABLED else None  # open, or forced to be
 
     def succeeded(self, permit: Permit, now: float) -> bool:
-        """Record a success whose `tick` gave None; tell whether it counted."""
+        """Record a success that its `tick` did not count; tell whether it counted."""
         with self._lock:
             if not self._settled_locked(permit, now):
                 return False
             if isinstance(permit, Closed):
-                permit.number()
+                permit.succeeded()
                 return True
             phase = self.phase
             assert isinstance(phase, HalfOpen)  # noqa: S101 - for the type checker; _settled_locked saw it
@@ -153,7 +153,7 @@ class Circuit:
         with self._lock:
             if not self._settled_locked(permit, now):
                 return False
-            if isinstance(permit, Closed) and not permit.window.failed(permit.number(), now):
+            if isinstance(permit, Closed) and not permit.failed(now):
                 return True
             self.cause = cause = Cause(error, now)
             self._open_locked(now, cause.error_type)
@@ -260,7 +260,7 @@ class Circuit:
     def _move_locked(self, phase: Phase, error_type: str | None = None) -> None:
         before, self.era = self.phase, None
         if isinstance(before, Closed):
-            before.tick = ask  # a call that began in it will ask, and hear that it is late
+            before.tick = ASK  # a call that began in it will ask, and hear that it is late
         self.phase = phase
         meaning = _MEANING[phase.state]
         if meaning is not _MEANING[before.state]:

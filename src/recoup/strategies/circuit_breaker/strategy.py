@@ -162,6 +162,7 @@ class CircuitBreaker(Strategy):
 
     def _pumps(self, place: Place) -> Sequence[Pump]:
         colour, calls = place.colour, self._calls
+        self._accept(colour, place.target)  # a layer outside may have taken an awaited call to a thread, where none is
         tell: Callable[[], Any] = calls.tell_async if colour.is_async else calls.tell
         factory: Callable[..., Any]
         if colour.is_stream:

@@ -1,7 +1,8 @@
 """Which failures are recent: the last `size` calls, and of these the last `duration` seconds.
 
 Calls are numbered as they end. A success takes a number and leaves no trace, so it needs no lock: `itertools.count`
-hands out each number exactly once. Only failures are kept, with number and time.
+hands out each number exactly once. Only failures are kept, with number and time. Numbers say how far apart failures
+are: while none is in the window successes need none.
 
 Why the `threshold` newest failures are enough. The circuit opens when a failure is recorded and the window then holds
 at least `threshold` failures; no success and no passing of time can open it, since both only push failures out. Numbers
@@ -17,19 +18,19 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from itertools import count
+from itertools import count, islice
 from threading import Lock
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
     from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 
-__all__ = ["FailureWindow", "Tally", "numbers"]
-
+__all__ = ["FailureWindow", "Tally", "numbers", "some"]
 
 _GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+_ENDLESS = 2**62  # calls, since `islice` counts no further; a thousand years of them
 
 
 class FailureWindow:
@@ -75,7 +76,7 @@ class Tally:
     __slots__ = ("_lock", "_looks", "add")
 
     def __init__(self) -> None:
-        self.add = numbers()
+        self.add = numbers().__next__
         self._looks = 0
         self._lock = Lock()
 
@@ -86,19 +87,33 @@ class Tally:
             return self.add() - self._looks
 
 
-def numbers(*, locked: bool = not _GIL) -> Callable[[], int]:
-    """Make a function that gives 1, 2, 3 ... to any number of threads, each number once.
+def numbers(*, locked: bool = not _GIL) -> Iterator[int]:
+    """Make an iterator that gives 1, 2, 3 ... to any number of threads, each number once.
 
     Args:
         locked: Whether a lock is needed: `itertools.count` is atomic under the GIL only. Default: if there is no GIL.
     """
-    step = count(1).__next__
-    if not locked:
-        return step
-    lock = Lock()
+    return _Locked(count(1)) if locked else count(1)
 
-    def number() -> int:
-        with lock:
-            return step()
 
-    return number
+def some(source: Iterator[int], most: int) -> Iterator[int]:
+    """Make an iterator that hands on so many numbers of another one, to any number of threads, and then ends."""
+    most = min(most, _ENDLESS)
+    return _Locked(islice(source, most)) if isinstance(source, _Locked) else islice(source, most)
+
+
+class _Locked:
+    """An iterator that one thread at a time may ask."""
+
+    __slots__ = ("_lock", "_source")
+
+    def __init__(self, source: Iterator[int]) -> None:
+        self._source = source
+        self._lock = Lock()
+
+    def __iter__(self) -> Iterator[int]:
+        return self
+
+    def __next__(self) -> int:
+        with self._lock:
+            return next(self._source)
