@@ -343,6 +343,52 @@ def test_the_time_left_goes_by_trios_clock() -> None:
     assert 40 <= seen[1] <= 60
 
 
+@pytest.mark.parametrize("ahead", [0, 1_000_000])
+def test_a_run_in_a_thread_of_another_run(ahead: int) -> None:
+    """A run inside a deadline of another run is bound by it, though their clocks have nothing in common (D1, G7)."""
+    seen: list[Any] = []
+    clock = trio.testing.MockClock(autojump_threshold=0)  # begins at 0; the other one somewhere above 10,000
+    clock.jump(ahead)
+
+    async def looser() -> None:
+        seen.append(time_left())
+        await trio.sleep_forever()
+
+    def thread() -> None:
+        try:
+            trio.run(limited(looser, 90, "inner"), clock=clock)
+        except DeadlineExceeded as error:
+            seen.append(error.name)
+
+    async def main() -> None:
+        await trio.to_thread.run_sync(thread)
+
+    trio.run(limited(main, 60, "outer"))
+    assert seen == [pytest.approx(60, abs=30), "outer"]
+
+
+def test_a_deadline_is_read_from_another_thread(clock: VirtualClock) -> None:
+    """Whether it has struck can be asked from any thread (G7)."""
+    seen: list[Any] = []
+
+    async def work() -> None:
+        ambient = current_deadline()
+        assert ambient is not None
+        for _ in range(2):
+            thread = threading.Thread(target=lambda: seen.append((ambient.struck, repr(ambient))))
+            thread.start()
+            thread.join()
+            clock.advance(5)
+        await trio.sleep_forever()
+
+    async def main() -> None:
+        with pytest.raises(DeadlineExceeded):
+            await limited(work, 5)()
+
+    run_trio(main)
+    assert seen == [(False, "<Deadline 'test': 5 s left of 5 s>"), (True, "<Deadline 'test': struck of 5 s>")]
+
+
 def test_a_call_that_the_run_leaves_behind() -> None:
     """A call that was stepped by hand and closed after the run has ended does no harm (G2)."""
 
