@@ -14,7 +14,7 @@ import pytest
 from recoup.errors import BulkheadFullError, BulkheadTimeoutError
 from recoup.strategies.bulkhead import pumps
 from recoup.strategies.bulkhead.config import BulkheadConfig
-from tests.strategies.bulkhead.schedules import Cancelled, World, build, explore, overtaken
+from tests.strategies.bulkhead.schedules import Cancelled, World, build, explore, overtaken, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,9 +87,10 @@ def test_no_schedule_breaks_the_gate(name: str, monkeypatch: pytest.MonkeyPatch)
     limits, cast = SCENARIOS[name]
     config = BulkheadConfig(**{"max_concurrent": 1, "max_queue_size": 3, **limits})  # type: ignore[arg-type]
     ends = {number: end for number, (_, end) in enumerate(cast)}
+    prepare(monkeypatch)
 
     def scenario(world: World) -> list[Callable[[], None]]:
-        build(world, config, monkeypatch, ends)
+        build(world, config, ends)
         return [partial(part, world) for part, _ in cast]
 
     def check(world: World) -> None:

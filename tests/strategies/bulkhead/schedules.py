@@ -1,6 +1,6 @@
 """Run a few threads in every possible order of their atomic steps.
 
-Each actor is a real thread, but only one runs at a time: before each step that others can see, it comes to `step`,
+Each actor has a real thread, but only one runs at a time: before each step that others can see, it comes to `step`,
 where the schedule decides who goes on. `explore` runs a scenario again and again, each time with another schedule,
 until every choice has been made in every state that can be reached. Two runs that meet in the same state go on alike,
 so the second one is not followed further. With many actors there are too many schedules; then only those are tried that
@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
+from functools import cache, partial
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from recoup._core import waiting
@@ -39,28 +41,57 @@ class Cancelled(BaseException):
     """What a cancelled waiter meets instead of the end of its wait."""
 
 
-def _always() -> bool:
-    return True
-
-
 class Actor:
-    """One thread, and what it has seen so far."""
+    """One thread's part in one run, and what it has seen so far."""
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.turn = threading.Lock()
         self.turn.acquire()
-        self.ready: Callable[[], bool] = _always
+        self.ready: Callable[[], bool] | None = None  # what it waits for; None: nothing
         self.done = False
         self.steps = 0
         self.seen: list[object] = []
         self.error: BaseException | None = None
 
 
-class World:
-    """One run of a scenario under one schedule."""
+class Crew:
+    """Threads that play one run after another: to start new ones for each would take longer than the runs."""
 
-    def __init__(self, choices: list[int], visited: dict[object, int], most_interruptions: int) -> None:
+    def __init__(self) -> None:
+        self._inboxes: list[SimpleQueue[Callable[[], None] | None]] = []
+
+    def play(self, parts: list[Callable[[], None]]) -> None:
+        """Have each part played by a thread of its own."""
+        while len(self._inboxes) < len(parts):
+            inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
+            threading.Thread(target=self._serve, args=(inbox,), daemon=True).start()
+            self._inboxes.append(inbox)
+        for inbox, part in zip(self._inboxes, parts, strict=False):
+            inbox.put(part)
+
+    def dismiss(self) -> None:
+        """Send the threads home."""
+        while self._inboxes:
+            self._inboxes.pop().put(None)
+
+    @staticmethod
+    def _serve(inbox: SimpleQueue[Callable[[], None] | None]) -> None:
+        while (part := inbox.get()) is not None:
+            part()
+            del part
+
+
+class World:
+    """One run of a scenario under one schedule.
+
+    Attributes:
+        me: The actor who runs now; None before the first and after the last of their steps.
+    """
+
+    def __init__(self, crew: Crew, choices: list[int], visited: dict[object, int], most_interruptions: int) -> None:
+        self.crew = crew
+        self.me: Actor | None = None
         self.choices = choices
         self.visited = visited
         self.interruptions_left = most_interruptions
@@ -68,26 +99,25 @@ class World:
         self.fresh = True
         self.actors: list[Actor] = []
         self.log: list[tuple[str, int]] = []
-        self.over = threading.Event()
+        self.over = threading.Lock()
+        self.over.acquire()
         self.stuck = False
         self.lock: Any = None
         self.bulkhead: Any = None
+        self.ends: dict[int, str] = {}
         self.inside = self.most_inside = 0
 
-    @property
-    def me(self) -> Actor | None:
-        name = threading.current_thread().name
-        return self.actors[int(name[6:])] if name.startswith("actor-") else None
-
-    def step(self, ready: Callable[[], bool] = _always) -> None:
+    def step(self, ready: Callable[[], bool] | None = None) -> None:
         """Let the schedule decide who goes on; come back when it is this actor's turn and `ready()` is true."""
         me = self.me
         if me is None or self.stuck:
             return
         me.steps += 1
+        if ready is None and not self.interruptions_left:
+            return
         me.ready = ready
         self._hand_on(me)
-        me.ready = _always
+        me.ready = None
 
     def saw(self, what: object) -> Any:
         """Note what an actor saw, because what it does next depends on it."""
@@ -103,18 +133,11 @@ class World:
     def run(self, bodies: list[Callable[[], None]]) -> None:
         """Run one actor for each body to the end."""
         self.actors = [Actor(number) for number in range(len(bodies))]
-        threads = [
-            threading.Thread(target=self._act, args=(actor, body), name=f"actor-{actor.number}", daemon=True)
-            for actor, body in zip(self.actors, bodies, strict=True)
-        ]
-        for thread in threads:
-            thread.start()
+        self.crew.play([partial(self._act, *part) for part in zip(self.actors, bodies, strict=True)])
         self._choose().turn.release()
-        assert self.over.wait(60), "the schedule itself hangs"
+        assert self.over.acquire(timeout=60), "the schedule itself hangs"
         if self.stuck:
             raise Stuck(f"nobody can go on: {self.log}")
-        for thread in threads:
-            thread.join()
         for actor in self.actors:
             if actor.error is not None:
                 raise actor.error
@@ -127,7 +150,8 @@ class World:
             actor.error = error
         actor.done = True
         if all(each.done for each in self.actors):
-            self.over.set()
+            self.me = None
+            self.over.release()
         elif (heir := self._choose()) is not None:
             heir.turn.release()
 
@@ -140,21 +164,27 @@ class World:
         me.turn.acquire()
 
     def _choose(self, me: Actor | None = None) -> Any:
-        able = [actor for actor in self.actors if not actor.done and actor.ready()]
-        if not able:
-            self.stuck = True
-            self.over.set()
-            return None
-        interrupts = me in able
-        if interrupts:
-            able.sort(key=lambda actor: actor is not me)  # the first choice is to go on
+        able: list[Actor] = []
+        if me is not None and (me.ready is None or me.ready()):
             if not self.interruptions_left:
                 return me
-        if len(able) == 1:
-            return able[0]
-        chosen = self._choice(len(able))
-        if chosen and interrupts:
-            self.interruptions_left -= 1
+            able.append(me)  # the first choice is to go on
+        interrupts = bool(able)
+        able += [
+            actor
+            for actor in self.actors
+            if actor is not me and not actor.done and (actor.ready is None or actor.ready())
+        ]
+        if not able:
+            self.stuck = True
+            self.me = None
+            self.over.release()
+            return None
+        if len(able) > 1 and (chosen := self._choice(len(able))):
+            self.interruptions_left -= interrupts
+        else:
+            chosen = 0
+        self.me = able[chosen]
         return able[chosen]
 
     def _choice(self, options: int) -> int:
@@ -199,7 +229,7 @@ class SteppedLock:
     def acquire(self, blocking: bool = True) -> bool:
         me = self.world.me
         number = -1 if me is None else me.number
-        self.world.step((lambda: self.owner is None) if blocking else _always)
+        self.world.step((lambda: self.owner is None) if blocking else None)
         if self.owner is not None:
             assert self.owner != number, "nobody enters twice here"
             return bool(self.world.saw(False))
@@ -216,13 +246,22 @@ class SteppedLock:
         return self.owner == (-1 if me is None else me.number)
 
 
-def stepped(base: type, world: World, **methods: str) -> type:
-    """Make a subclass whose methods are steps."""
+STEPS: dict[type, dict[str, str]] = {
+    deque: {"append": "append", "pop": "pop", "popleft": "popleft", "__len__": "len"},
+    OrderedDict: {"__len__": "waiting", "__setitem__": "queue", "__delitem__": "leave", "pop": "leave"},
+    list: {"append": "mint", "__len__": "seats"},
+}
+
+
+@cache
+def stepped(base: type) -> Any:
+    """Make a subclass whose methods are steps in the world that it is given as an attribute."""
 
     def method(name: str, what: str) -> Any:
         original = getattr(base, name)
 
         def stepping(self: Any, *args: Any) -> Any:
+            world = self.world
             world.step()
             try:
                 result = original(self, *args)
@@ -234,24 +273,31 @@ def stepped(base: type, world: World, **methods: str) -> type:
 
         return stepping
 
-    return type(f"Stepped{base.__name__}", (base,), {name: method(name, what) for name, what in methods.items()})
+    methods = {name: method(name, what) for name, what in STEPS[base].items()}
+    return type(f"Stepped{base.__name__}", (base,), methods)
+
+
+class SteppedQueue(stepped(OrderedDict)):  # type: ignore[misc]
+    """The queue; it tells who joins."""
+
+    def __setitem__(self, ticket: Ticket, value: None) -> None:
+        super().__setitem__(ticket, value)
+        self.world.tell("queued", ticket.waiter.number)
 
 
 class SteppedWaiter:
     """Waits in the schedule.
 
-    Args:
-        world: The run.
-        end: "patient" waits until it is woken; "late" may be out of time at any moment; "cancelled" meets a
-            cancellation, before or after it is woken; so does "gone", whose loop is closed.
+    Its end, as the world has it, is one of these: "patient" waits until it is woken; "late" may be out of time at any
+    moment; "cancelled" meets a cancellation, before or after it is woken; so does "gone", whose loop is closed.
     """
 
-    def __init__(self, world: World, end: str) -> None:
+    def __init__(self, world: World) -> None:
         self.world = world
-        self.end = end
         self.woken = False
         assert world.me is not None
         self.number = world.me.number
+        self.end = world.ends.get(self.number, "patient")
 
     def wake(self) -> bool:
         self.world.step()
@@ -263,35 +309,29 @@ class SteppedWaiter:
         return self.end == "gone"
 
     def wait(self, seconds: float) -> bool:
-        self.world.step((lambda: self.woken) if self.end == "patient" else _always)
+        self.world.step((lambda: self.woken) if self.end == "patient" else None)
         if self.end in ("cancelled", "gone"):
             raise Cancelled
         return bool(self.world.saw(self.woken))
 
 
-def build(world: World, config: BulkheadConfig, monkeypatch: pytest.MonkeyPatch, ends: dict[int, str]) -> Bulkhead:
+def prepare(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have gates made of things whose steps are scheduled."""
+    monkeypatch.setattr(state, "RLock", lambda: SteppedQueue.world.lock)
+    monkeypatch.setattr(state, "deque", stepped(deque))
+    monkeypatch.setattr(state, "OrderedDict", SteppedQueue)
+    monkeypatch.setattr(waiting, "for_thread", lambda: SteppedWaiter(SteppedQueue.world))
+
+
+def build(world: World, config: BulkheadConfig, ends: dict[int, str]) -> Bulkhead:
     """Make a bulkhead all of whose steps are scheduled."""
     world.lock = SteppedLock(world)
-    monkeypatch.setattr(state, "RLock", lambda: world.lock)
-    steps = {"append": "append", "pop": "pop", "popleft": "popleft", "__len__": "len"}
-    monkeypatch.setattr(state, "deque", stepped(deque, world, **steps))
-    queue: Any = stepped(OrderedDict, world, __len__="waiting", __setitem__="queue", __delitem__="leave", pop="leave")
-    plain_set = queue.__setitem__
-
-    def set_and_tell(self: Any, ticket: Ticket, value: None) -> None:
-        plain_set(self, ticket, value)
-        world.tell("queued", ticket.waiter.number)
-
-    queue.__setitem__ = set_and_tell
-    monkeypatch.setattr(state, "OrderedDict", queue)
-    monkeypatch.setattr(
-        waiting,
-        "for_thread",
-        lambda: SteppedWaiter(world, ends.get(world.me.number if world.me else -1, "patient")),
-    )
+    for kind in (stepped(deque), stepped(list), SteppedQueue):
+        kind.world = world
+    world.ends = ends
     world.bulkhead = Bulkhead(config)
     gate = world.bulkhead._gate
-    gate._seats = stepped(list, world, append="mint", __len__="seats")()
+    gate._seats = stepped(list)()
     let_in = gate._let_in
 
     def let_in_and_tell(ticket: Ticket) -> bool:
@@ -322,14 +362,18 @@ def explore(
     visited: dict[object, int] = {}
     pending: list[list[int]] = [[]]
     runs = 0
-    while pending:
-        choices = pending.pop()
-        world = World(list(choices), visited, most_interruptions)
-        world.run(scenario(world))
-        check(world)
-        runs += 1
-        for depth in range(len(choices), len(world.branches)):
-            pending.extend([*world.choices[:depth], other] for other in range(1, world.branches[depth]))
+    crew = Crew()
+    try:
+        while pending:
+            choices = pending.pop()
+            world = World(crew, list(choices), visited, most_interruptions)
+            world.run(scenario(world))
+            check(world)
+            runs += 1
+            for depth in range(len(choices), len(world.branches)):
+                pending.extend([*world.choices[:depth], other] for other in range(1, world.branches[depth]))
+    finally:
+        crew.dismiss()
     return runs
 
 
