@@ -35,7 +35,6 @@ SEEING = {
     "fallback:service": "recoup.fallback(fallback_service=seen)",
     "fallback:url": "recoup.fallback(fallback_service='url', service_argument='c')",
 }
-AS_WRITTEN = {"compensate", "compensate:state"}  # these need the call as it was written, so their pumps stay plain
 OTHERS = {  # public functions that are no decorators
     "create_circuit_breaker_workflow",
     "create_retry_workflow",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from recoup import explain, layers_of, retry
+from recoup._core.chain import Pending
 from recoup.strategies.compensation.config import CompensationConfig
 from recoup.strategies.compensation.pumps import compensating, compensating_async
 from recoup.strategies.compensation.strategy import Compensation, compensate
@@ -254,19 +255,20 @@ def test_async_methods() -> None:
 def test_a_coroutine_that_is_handed_on_is_no_end(both: Both) -> None:
     """G5: the signal that a plain function has returned a coroutine passes both pumps neutrally."""
 
-    class Pending(BaseException):
-        pass
+    async def later() -> None: ...
 
     def fail() -> None:
-        raise Pending
+        raise Pending(coroutine)
 
     def never(*args: Any) -> Any:
         raise AssertionError("must not be called")
 
+    coroutine = later()
     factory: Any = compensating_async if both.is_async else compensating
     with pytest.raises(Pending) as caught:
-        both.call(factory(both.wrap(fail), lambda: None, never, never, never, Pending))
+        both.call(factory(both.wrap(fail), lambda: None, never, never, never, never))
     assert not hasattr(caught.value, "__notes__")
+    coroutine.close()
 
 
 def test_explained() -> None:

@@ -621,7 +621,7 @@ async def test_no_cycle_keeps_what_came_too_late() -> None:
         assert joined is not None
         await go.wait()
         compensation = compensate(lambda: None)
-        compensation._keep(plain_step, joined, (), {}, None)
+        compensation._keep(plain_step, joined, ((), {}), None)
 
     async def background(work: Any) -> None:
         try:

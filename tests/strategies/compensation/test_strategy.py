@@ -132,12 +132,25 @@ def test_an_action_that_asks_gets_the_state(both: Both, shop: Shop) -> None:
     assert inspect.signature(shop.pay).bind(*args, **kwargs).arguments == {"order": 7, "card": "amex"}
 
 
-def test_the_executor_shows_the_arguments_as_they_were_given(both: Both, shop: Shop) -> None:
-    """Contract: `args` and `kwargs` are there beside the names."""
+@pytest.mark.parametrize(("args", "kwargs"), [((7,), {}), ((7, "visa"), {}), ((), {"card": "visa", "order": 7})])
+def test_the_way_of_writing_a_call_does_not_matter(
+    both: Both, shop: Shop, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    """Contract: `args` and `kwargs` are there beside the names; every way in shows the same call the same way."""
+
+    def pay(order: int, card: str = "visa") -> None:
+        raise shop.error
+
+    async def pay_async(order: int, card: str = "visa") -> None:
+        raise shop.error
+
     states: list[Any] = []
+    undo, target = compensate(states.append), pay_async if both.is_async else pay
     with pytest.raises(ConnectionError):
-        both.execute(compensate(states.append), both.wrap(shop.pay), 7, card="amex")
-    assert (states[0]["args"], states[0]["kwargs"]) == ((7,), {"card": "amex"})
+        both.execute(undo, target, *args, **kwargs)
+    with pytest.raises(ConnectionError):
+        both.call(undo(target), *args, **kwargs)
+    assert [(state["args"], state["kwargs"]) for state in states] == [((7, "visa"), {})] * 2
 
 
 def test_without_save_state_only_the_error_is_known(both: Both, shop: Shop) -> None:

@@ -143,6 +143,73 @@ def test_send_throw_and_close_are_passed_on() -> None:
     assert diary == ["undo"]
 
 
+@pytest.mark.parametrize("within_saga", [False, True])
+def test_what_the_consumer_throws_ends_the_step(both: Both, within_saga: bool) -> None:
+    """S1: the consumer's own error comes out itself (R8), but the step did not complete, so it is undone."""
+    diary: list[Any] = []
+    step = compensate(lambda state: diary.append(("undo", state["error"])))
+    thrown = ConnectionError("the consumer's")
+
+    def rows() -> Iterator[int]:
+        yield 1
+
+    async def rows_async() -> AsyncIterator[int]:
+        yield 1
+
+    def consume() -> None:
+        stream: Any = step(rows)()
+        assert next(stream) == 1
+        stream.throw(thrown)
+
+    async def consume_async() -> None:
+        stream: Any = step(rows_async)()
+        assert await anext(stream) == 1
+        await stream.athrow(thrown)
+
+    def block() -> None:
+        with saga():
+            consume()
+
+    async def block_async() -> None:
+        async with saga():
+            await consume_async()
+
+    calls = (block, block_async) if within_saga else (consume, consume_async)
+    with pytest.raises(ConnectionError) as caught:
+        both.call(calls[both.is_async])
+    assert caught.value is thrown
+    assert diary == [("undo", thrown)]
+
+
+def test_a_stream_that_handles_what_is_thrown_goes_on(both: Both) -> None:
+    """S1: an error that the generator handles is no failure of the step."""
+    diary: list[Any] = []
+    step = compensate(lambda: diary.append("undo"))
+
+    def rows() -> Iterator[int]:
+        try:
+            yield 1
+        except ConnectionError:
+            yield 2
+
+    async def rows_async() -> AsyncIterator[int]:
+        try:
+            yield 1
+        except ConnectionError:
+            yield 2
+
+    def consume() -> list[int]:
+        stream: Any = step(rows)()
+        return [next(stream), stream.throw(ConnectionError()), *stream]
+
+    async def consume_async() -> list[int]:
+        stream: Any = step(rows_async)()
+        return [await anext(stream), await stream.athrow(ConnectionError()), *[item async for item in stream]]
+
+    assert both.call(consume_async if both.is_async else consume) == [1, 2]
+    assert diary == []
+
+
 def test_closing_early_is_no_error() -> None:
     """A consumer that has seen enough closes the generator; nothing is undone, and in a saga it is a completed step."""
     diary: list[Any] = []

@@ -5,13 +5,26 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["saved"]
+    from recoup._core.arguments import Parameters
+
+    Packed = tuple[tuple[Any, ...], Mapping[str, Any]]
+
+__all__ = ["NOTHING", "packed", "saved"]
+
+NOTHING: Packed = ((), MappingProxyType({}))
+"""What is kept of a call of which nothing may be kept."""
+
+
+def packed(parameters: Parameters | None, /, *args: Any, **kwargs: Any) -> Packed:
+    """Keep the arguments of a call, the same way however it was written."""
+    return (args, kwargs) if parameters is None else parameters.normal(args, kwargs)
 
 
 def saved(
@@ -21,8 +34,8 @@ def saved(
 
     What is found under a name, highest first:
 
-    1. `args` and `kwargs`, which make the same call again (round a decorated function, what was given by keyword may
-       stand in `args`, with defaults filled in), and the facts (`error`, and `result` if there is one);
+    1. `args` and `kwargs`, which make the same call again (what can be given by position stands in `args`, defaults are
+       filled in), and the facts (`error`, and `result` if there is one);
     2. the function's parameters, with defaults filled in;
     3. what is in a mapping among the arguments (`**options` too): a saga that is handed one dictionary is read by the
        same actions as one that is handed keywords. Of two mappings the later parameter wins.

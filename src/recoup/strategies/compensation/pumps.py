@@ -1,14 +1,14 @@
 """The pumps of compensation, one in each colour and kind.
 
 A healthy call outside any saga pays for one look at a context variable (`ambient`). Inside one, `join` gives the saga
-that is open, and the completed step is reported to it. The arguments are kept, not only passed on, so these pumps have
-no shaped twin (see `_core/shape.py`).
+that is open, and the completed step is reported to it. `pack` keeps the call's arguments, once they are needed.
 
 `undo` is called inside the `except` block: what it raises has the operation's error as its context.
 """
 
 from __future__ import annotations
 
+from recoup._core.chain import Pending
 from recoup._core.streams import AsyncCursor, Cursor
 
 TYPE_CHECKING = False
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
     from typing import Any
 
+    from recoup.strategies.compensation.memory import Packed
     from recoup.strategies.compensation.steps import Steps
 
     Ambient = Callable[[], Steps | None]
     Join = Callable[[Steps], Steps | None]
+    Pack = Callable[..., Packed]
 
 __all__ = ["compensating", "compensating_async", "compensating_stream", "compensating_stream_async"]
 
@@ -28,9 +30,9 @@ def compensating(
     fn: Callable[..., Any],
     ambient: Ambient,
     join: Join,
+    pack: Pack,
     undo: Callable[..., None],
     keep: Callable[..., None],
-    pending: type[BaseException],
 ) -> Callable[..., Any]:
     """Undo what a call has done when it ends with an error."""
 
@@ -40,13 +42,13 @@ def compensating(
             joined = join(joined)
         try:
             result = fn(*args, **kwargs)
-        except pending:  # not an end: the coroutine that the function returned goes on in the async pump
+        except Pending:  # not an end: the coroutine that the function returned goes on in the async pump
             raise
         except BaseException as error:
-            undo(error, args, kwargs)
+            undo(error, pack(*args, **kwargs))
             raise
         if joined is not None:
-            keep(joined, args, kwargs, result)
+            keep(joined, pack(*args, **kwargs), result)
         return result
 
     return compensating
@@ -56,9 +58,9 @@ def compensating_async(
     fn: Callable[..., Awaitable[Any]],
     ambient: Ambient,
     join: Join,
+    pack: Pack,
     undo: Callable[..., Awaitable[None]],
     keep: Callable[..., Awaitable[None]],
-    pending: type[BaseException],
 ) -> Callable[..., Awaitable[Any]]:
     """Undo what an async call has done when it ends with an error."""
 
@@ -68,13 +70,13 @@ def compensating_async(
             joined = join(joined)
         try:
             result = await fn(*args, **kwargs)
-        except pending:  # not an end: the coroutine that the function returned goes on in the async pump
+        except Pending:  # not an end: the coroutine that the function returned goes on in the async pump
             raise
         except BaseException as error:
-            await undo(error, args, kwargs)
+            await undo(error, pack(*args, **kwargs))
             raise
         if joined is not None:
-            await keep(joined, args, kwargs, result)
+            await keep(joined, pack(*args, **kwargs), result)
         return result
 
     return compensating
@@ -84,6 +86,7 @@ def compensating_stream(
     fn: Callable[..., Generator[Any, Any, Any]],
     ambient: Ambient,
     join: Join,
+    pack: Pack,
     undo: Callable[..., None],
     keep: Callable[..., None],
 ) -> Callable[..., Generator[Any, Any, Any]]:
@@ -102,13 +105,13 @@ def compensating_stream(
                     cursor.thrown = thrown
         except GeneratorExit:
             if joined is not None:
-                keep(joined, args, kwargs, cursor.value)
+                keep(joined, pack(*args, **kwargs), cursor.value)
             raise
         except BaseException as error:
-            undo(error, args, kwargs)
+            undo(error, pack(*args, **kwargs))
             raise
         if joined is not None:
-            keep(joined, args, kwargs, cursor.value)
+            keep(joined, pack(*args, **kwargs), cursor.value)
         return cursor.value
 
     return compensating
@@ -118,6 +121,7 @@ def compensating_stream_async(
     fn: Callable[..., AsyncGenerator[Any, Any]],
     ambient: Ambient,
     join: Join,
+    pack: Pack,
     undo: Callable[..., Awaitable[None]],
     keep: Callable[..., Awaitable[None]],
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
@@ -136,12 +140,12 @@ def compensating_stream_async(
                     cursor.thrown = thrown
         except GeneratorExit:
             if joined is not None:
-                await keep(joined, args, kwargs, cursor.value)
+                await keep(joined, pack(*args, **kwargs), cursor.value)
             raise
         except BaseException as error:
-            await undo(error, args, kwargs)
+            await undo(error, pack(*args, **kwargs))
             raise
         if joined is not None:
-            await keep(joined, args, kwargs, cursor.value)
+            await keep(joined, pack(*args, **kwargs), cursor.value)
 
     return compensating

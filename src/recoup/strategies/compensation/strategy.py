@@ -12,8 +12,8 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from recoup._core import checks, mode
-from recoup._core.chain import Pending
-from recoup._core.colour import described
+from recoup._core.arguments import Parameters
+from recoup._core.colour import Colour, described
 from recoup._core.strategy import Pump, Strategy, Worst, decorating
 from recoup.strategies.compensation import actions, memory, perform, steps
 from recoup.strategies.compensation.config import CompensationConfig
@@ -29,13 +29,20 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Unpack
 
-    from recoup._core.colour import Colour
     from recoup._core.strategy import Place
     from recoup.strategies.compensation.config import CompensateOptions
+    from recoup.strategies.compensation.memory import Packed
     from recoup.strategies.compensation.state import Task
     from recoup.strategies.compensation.steps import Steps
 
 __all__ = ["Compensation", "compensate"]
+
+_FACTORIES: dict[Colour, Callable[..., Any]] = {
+    Colour.SYNC: compensating,
+    Colour.ASYNC: compensating_async,
+    Colour.STREAM: compensating_stream,
+    Colour.ASYNC_STREAM: compensating_stream_async,
+}
 
 
 class Compensation(Strategy):
@@ -109,11 +116,8 @@ class Compensation(Strategy):
         join: Callable[..., Steps | None] = partial(self._join, place.target) if colour.is_async else steps.still_open
         undo: Callable[..., Any] = partial(self._undo_async if colour.is_async else self._undo, place.target)
         keep: Callable[..., Any] = partial(self._keep_async if colour.is_async else self._keep, place.target)
-        if colour.is_stream:
-            factory: Callable[..., Any] = compensating_stream_async if colour.is_async else compensating_stream
-            return [Pump(factory, (steps.ambient, join, undo, keep))]
-        factory = compensating_async if colour.is_async else compensating
-        return [Pump(factory, (steps.ambient, join, undo, keep, Pending))]
+        pack = partial(memory.packed, Parameters.of(place.target))
+        return [Pump(_FACTORIES[colour], (steps.ambient, join, pack, undo, keep))]
 
     def _accept(self, colour: Colour, target: object) -> None:
         super()._accept(colour, target)
@@ -147,17 +151,13 @@ class Compensation(Strategy):
                 )
         return joined
 
-    def _undo(
-        self, target: Callable[..., object], error: BaseException, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
+    def _undo(self, target: Callable[..., object], error: BaseException, call: Packed) -> None:
         """Undo a call that failed."""
-        perform.undo(self._job(self._tasks(target, args, kwargs, error=error)), error)
+        perform.undo(self._job(self._tasks(target, call, error=error)), error)
 
-    async def _undo_async(
-        self, target: Callable[..., object], error: BaseException, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
+    async def _undo_async(self, target: Callable[..., object], error: BaseException, call: Packed) -> None:
         """Undo a call that failed, awaiting the actions."""
-        await perform.undo_async(self._job(self._tasks(target, args, kwargs, error=error)), error)
+        await perform.undo_async(self._job(self._tasks(target, call, error=error)), error)
 
     def _job(self, tasks: list[Task]) -> perform.Job | None:
         if not tasks or (mode.active and mode.off()):
@@ -166,9 +166,7 @@ class Compensation(Strategy):
             self._compensations += 1
         return perform.Job(self.name, tasks, self._seconds, self.config.raise_original)
 
-    def _tasks(
-        self, target: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any], **facts: object
-    ) -> list[Task]:
+    def _tasks(self, target: Callable[..., object], call: Packed, **facts: object) -> list[Task]:
         """List what there is to do, now that it is needed (rule S3)."""
         config = self.config
         listed = list(config.compensation_actions)
@@ -176,28 +174,22 @@ class Compensation(Strategy):
             return []
         if config.use_sagas:
             listed.reverse()
+        args, kwargs = call
         state = memory.saved(target, args, kwargs, **facts) if config.save_state else {"error": facts["error"]}
         undos = [Undo(action, state, config.compensation_attempts, self._delay) for action in listed]
         return noticed(undos, config.on_compensation_start, config.on_compensation_complete)
 
     def _plan(
-        self, target: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any], result: object
+        self, target: Callable[..., object], call: Packed, result: object
     ) -> Callable[[BaseException], list[Task]]:
         """Remember a completed step, as much of it as `save_state` allows."""
         if not self.config.save_state:
-            return lambda error: self._tasks(target, (), {}, error=error)
-        return lambda error: self._tasks(target, args, kwargs, error=error, result=result)
+            return lambda error: self._tasks(target, memory.NOTHING, error=error)
+        return lambda error: self._tasks(target, call, error=error, result=result)
 
-    def _keep(
-        self,
-        target: Callable[..., object],
-        joined: Steps,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        result: object,
-    ) -> None:
+    def _keep(self, target: Callable[..., object], joined: Steps, call: Packed, result: object) -> None:
         """Report a completed step to its saga; undo it at once if that has failed meanwhile."""
-        plan = self._plan(target, args, kwargs, result)
+        plan = self._plan(target, call, result)
         if joined.completed(plan):
             return
         late = steps.too_late(described(target), joined)
@@ -207,16 +199,9 @@ class Compensation(Strategy):
         finally:
             del late  # this frame is in its traceback: they would keep each other
 
-    async def _keep_async(
-        self,
-        target: Callable[..., object],
-        joined: Steps,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
-        result: object,
-    ) -> None:
+    async def _keep_async(self, target: Callable[..., object], joined: Steps, call: Packed, result: object) -> None:
         """Do what `_keep` does, awaiting the actions."""
-        plan = self._plan(target, args, kwargs, result)
+        plan = self._plan(target, call, result)
         if joined.completed(plan):
             return
         late = steps.too_late(described(target), joined)
