@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from recoup.strategies.circuit_breaker import forks
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 from recoup.strategies.circuit_breaker.news import News, Notice
 from recoup.strategies.circuit_breaker.phases import UNCOUNTED, Cause, CircuitBreakerState, Closed, Lease
-from recoup.strategies.circuit_breaker.state import Circuit, _renew_all
+from recoup.strategies.circuit_breaker.state import Circuit
+from recoup.strategies.circuit_breaker.strategy import CircuitBreaker
 from tests.strategies.circuit_breaker.services import ticked
 
 CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED = CircuitBreakerState
@@ -613,13 +615,28 @@ def test_a_forked_child_has_its_own_lock_and_no_probes() -> None:
 
 
 def test_a_fork_renews_every_circuit_that_lives() -> None:
-    """The hook knows them all, and keeps none alive (G18)."""
-    made = [circuit() for _ in range(3)]
-    locks = [each._lock for each in made]
-    gone = weakref.ref(circuit())
-    _renew_all()
-    assert all(each._lock is not lock for each, lock in zip(made, locks, strict=True))
+    """The hook knows them all, and keeps none alive; every lock is new (G18)."""
+    made = [CircuitBreaker() for _ in range(3)]
+    locks = [(each._calls.circuit._lock, each._calls.refused._lock) for each in made]
+    for held in (lock for both in locks for lock in both):
+        held.acquire()
+    gone = weakref.ref(CircuitBreaker())
+    gc.collect()
+    forks.renew_all()
+    assert [each.state for each in made] == [CLOSED] * 3
+    assert [each.metrics["refused"] for each in made] == [0] * 3
     assert gone() is None
+
+
+def test_a_hold_that_a_fork_interrupted_is_put_right() -> None:
+    """Another thread of the parent was about to apply it, or to end it (G18, C1)."""
+    made = circuit()
+    made._holds["begun"] = FORCED_OPEN
+    made.renew()
+    assert made.view(0.0)[0] is FORCED_OPEN
+    del made._holds["begun"]
+    made.renew()
+    assert made.view(0.0)[0] is CLOSED
 
 
 def test_what_opened_the_circuit_is_kept_as_text() -> None:

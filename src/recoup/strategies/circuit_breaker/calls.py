@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from recoup._core import clock, conditions, emit, mode, timing
 from recoup.errors import CircuitBreakerError
+from recoup.strategies.circuit_breaker import forks
 from recoup.strategies.circuit_breaker.phases import UNCOUNTED, CircuitBreakerState, Timed, Uncounted
 from recoup.strategies.circuit_breaker.state import Circuit
 from recoup.strategies.circuit_breaker.window import Tally
@@ -40,7 +41,7 @@ class Calls:
         refused: How many calls were refused.
     """
 
-    __slots__ = ("_bad", "_callbacks", "_counts", "_owner", "_timed", "circuit", "refused")
+    __slots__ = ("__weakref__", "_bad", "_callbacks", "_counts", "_owner", "_timed", "circuit", "refused")
 
     def __init__(self, owner: Strategy, config: CircuitBreakerConfig) -> None:
         self._owner = owner
@@ -48,6 +49,7 @@ class Calls:
         self._timed = _wants_seconds(self._bad)
         self.circuit = Circuit(config, timed=self._timed)
         self.refused = Tally()
+        forks.keep(self)
         counts = conditions.compiled("failure_on", Exception if config.failure_on is None else config.failure_on)
         if config.ignore_on is not None:
             counts &= ~conditions.compiled("ignore_on", config.ignore_on)
@@ -57,6 +59,11 @@ class Calls:
             CircuitBreakerState.CLOSED: config.on_close,
             CircuitBreakerState.HALF_OPEN: config.on_half_open,
         }
+
+    def renew(self) -> None:
+        """Begin anew in the child of a fork (G18)."""
+        self.circuit.renew()
+        self.refused.renew()
 
     def admit(self, *, told: bool) -> Permit | None:
         """Let a call pass or raise; None while there is news to tell first, unless that was tried."""

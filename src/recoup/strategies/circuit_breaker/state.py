@@ -22,12 +22,10 @@ Rules:
 from __future__ import annotations
 
 import math
-import os
 from collections import deque
 from itertools import count
 from threading import Lock
 from typing import TYPE_CHECKING, cast
-from weakref import WeakSet
 
 from recoup.strategies.circuit_breaker.news import News, Notice
 from recoup.strategies.circuit_breaker.phases import (
@@ -93,7 +91,6 @@ class Circuit:
         self.phase: Phase = Closed(config)
         self._timed = timed
         self.era: Closed | None = None if timed else self.phase
-        _circuits.add(self)
 
     # Calls
 
@@ -205,7 +202,7 @@ class Circuit:
         """Begin anew in the child of a fork: same state, no calls, and a lock that nobody holds (G18)."""
         self._lock = Lock()
         self._returned.clear()
-        self._move_locked(self._fresh(self.phase))
+        self._apply_holds_locked()  # a thread of the parent may have been in the middle of it
         self.news = News()  # the parent tells what there was to tell
 
     # With the lock
@@ -280,14 +277,3 @@ class Circuit:
         if isinstance(phase, Closed):
             return Closed(self._config)
         return HalfOpen() if isinstance(phase, HalfOpen) else phase
-
-
-_circuits: WeakSet[Circuit] = WeakSet()
-
-
-def _renew_all() -> None:
-    for circuit in list(_circuits):
-        circuit.renew()
-
-
-os.register_at_fork(after_in_child=_renew_all)
