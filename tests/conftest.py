@@ -13,6 +13,8 @@ import pytest
 from hypothesis import settings
 
 from recoup._core import clock as seam
+from recoup._core import waiting
+from recoup.strategies.deadline.workers import Workers
 from recoup.testing import VirtualClock, VirtualEventLoop, active_clock
 
 if TYPE_CHECKING:
@@ -40,6 +42,16 @@ def pytest_asyncio_loop_factories(
     """Run `async def` tests on a loop that follows the `clock` fixture; it is a common loop for tests without it."""
     virtual = "clock" in getattr(item, "fixturenames", ())
     return {"virtual": VirtualEventLoop} if virtual else {"asyncio": asyncio.new_event_loop}
+
+
+@pytest.fixture(autouse=True)
+def _idle_threads_go_home() -> Iterator[None]:
+    """End the idle threads of deadlines after each test: virtual clocks are slower while other threads live."""
+    yield
+    if threading.active_count() > 1:
+        for holder in list(waiting._forkable):
+            if isinstance(holder, Workers):
+                holder.retire()
 
 
 class Both:

@@ -90,10 +90,15 @@ class Workers:
             return False
         return True
 
-    def __del__(self) -> None:
-        with suppress(IndexError, AttributeError):
+    def retire(self) -> None:
+        """Send idle threads home; whoever calls next starts new ones."""
+        with suppress(IndexError):
             while True:
                 self._idle.pop().put(None)
+
+    def __del__(self) -> None:
+        with suppress(AttributeError):  # no thread has ever been idle if `__init__` did not end
+            self.retire()
 
 
 def _work(inbox: Inbox) -> None:
