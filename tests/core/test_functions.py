@@ -430,3 +430,24 @@ def test_two_closures_that_are_seen_before_either_returns() -> None:
     learn(other, second)
     assert function_key(make()) is first
     assert function_key(other) is second
+
+
+def test_a_forked_child_has_a_lock_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that the child does not have may hold the lock (G18)."""
+    monkeypatch.setattr(functions, "_lock", threading.RLock())
+    taken, end = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with functions._lock:
+            taken.set()
+            end.wait(5)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    taken.wait(5)
+    held = functions._lock
+    functions._after_fork()  # what the interpreter calls in the child
+    assert functions._lock is not held
+    assert function_key(lambda: thread).parts
+    end.set()
+    thread.join()

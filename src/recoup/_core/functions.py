@@ -14,6 +14,7 @@ Two things are not input, and do not tell functions apart:
 from __future__ import annotations
 
 import functools
+import os
 from collections import deque
 from threading import RLock
 from types import CellType, CodeType, FunctionType, MethodType
@@ -190,3 +191,12 @@ def _rebinds(code: CodeType, name: str) -> bool:
     from dis import get_instructions  # noqa: PLC0415 - hardly anybody gets here
 
     return any(each.opname == "STORE_DEREF" and each.argval == name for each in get_instructions(code))
+
+
+def _after_fork() -> None:
+    """Take a new lock: the old one may be held by a thread that the child does not have (G18)."""
+    global _lock  # noqa: PLW0603 - the one lock of the process
+    _lock = RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -15,6 +15,7 @@ import pytest
 import trio
 
 from recoup import Cache, CacheConfig, cached, current_deadline, deadline, events, subscribe
+from recoup._core import waiting
 from recoup.strategies.cache import background, leading
 
 if TYPE_CHECKING:
@@ -375,6 +376,33 @@ def test_only_so_many_threads(clock: VirtualClock, ended: Callable[[], None]) ->
             load(key)
         ended()
     assert sorted(calls[20:]) == list(range(20))
+
+
+def test_a_forked_child_has_all_threads_to_itself(clock: VirtualClock, ended: Callable[[], None]) -> None:
+    """The parent's threads do not exist in the child: they take no room there (G18)."""
+    go = threading.Event()
+    calls: list[int] = []
+    cache = refreshing()
+
+    @cache
+    def load(key: int) -> int:
+        calls.append(key)
+        if len(calls) > 20:
+            go.wait(AGES)
+        return key
+
+    for key in range(20):
+        load(key)
+    clock.advance(20)
+    for key in range(20):
+        load(key)
+    waiting._after_fork()  # what the interpreter calls in the child
+    for key in range(20):
+        load(key)
+    assert len(threads()) == 2 * background._MOST_THREADS
+    go.set()
+    ended()
+    assert len(cache._background._places) == background._MOST_THREADS
 
 
 def test_no_thread_to_be_had(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, ended: Callable[[], None]) -> None:

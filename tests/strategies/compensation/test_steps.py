@@ -167,6 +167,24 @@ def test_too_late_says_what_to_do() -> None:
     )
 
 
+def test_a_step_of_a_finaliser_is_no_deadlock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """G7: the collector may run while a step is noted, and a `__del__` of the user's may be a step as well."""
+    monkeypatch.setattr(steps, "_lock", threading.RLock())
+    mine = made()
+
+    def hold() -> None:
+        steps._lock.acquire()
+        mine.completed(plan("within"))
+
+    thread = threading.Thread(target=hold, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert not thread.is_alive()
+    steps._after_fork()  # the lock is still held, by a thread that a forked child would not have (G18)
+    assert mine.completed(plan("in the child"))
+    assert len(mine) == 2
+
+
 def test_steps_of_many_threads() -> None:
     """G7: with steps completing in many threads while the saga fails, each is undone by exactly one side."""
     for _ in range(20):

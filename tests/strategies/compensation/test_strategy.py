@@ -15,7 +15,7 @@ import pytest
 
 from recoup import CompensationError, DeadlineExceeded, current_deadline, subscribe
 from recoup import events as happened
-from recoup._core import emit, mode, timing
+from recoup._core import emit, mode, timing, waiting
 from recoup.strategies.compensation.config import CompensationConfig
 from recoup.strategies.compensation.strategy import Compensation, compensate
 
@@ -449,6 +449,27 @@ def test_instant(both: Both, shop: Shop, clock: VirtualClock) -> None:
         both.call(protected(both, shop, shop.broken("a"), compensation_attempts=3), 7)
     assert shop.diary[1:] == ["a", "a", "a"]
     assert clock.sleeps == []
+
+
+def test_a_failing_call_in_a_finaliser_is_no_deadlock(shop: Shop) -> None:
+    """G7: the collector may run while a call is counted, and make one; a forked child has a new lock (G18)."""
+    compensation = compensate(shop.undo("a"))
+
+    def fail() -> None:
+        with contextlib.suppress(ConnectionError):
+            compensation.execute_sync(shop.pay, 7)
+
+    def hold() -> None:
+        compensation._tally._lock.acquire()
+        fail()
+
+    for work in (hold, fail):
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        thread.join(5)
+        assert not thread.is_alive()
+        waiting._after_fork()  # the lock is still held, by a thread that a forked child would not have
+    assert compensation.compensations == 2
 
 
 def test_compensations_are_counted(both: Both, shop: Shop) -> None:

@@ -246,6 +246,7 @@ ANSWERED: list[tuple[dict[str, Any], BaseException, bool]] = [
     ({"skip_on": LookupError, "on": LookupError}, KeyError(), False),
     ({"skip_on": TimeoutError}, TimeoutError(), False),
     ({"skip_on": CircuitBreakerError}, CircuitBreakerError(name="c", wait_time=1), False),
+    ({"skip_on": lambda error: "refused" in str(error)}, CircuitBreakerError(name="c", wait_time=1), False),
     ({"skip_on": LookupError}, Down(), True),
     ({"on": lambda error: "x" in str(error)}, Down("x"), True),
     ({"on": lambda error: "x" in str(error)}, Down("y"), False),

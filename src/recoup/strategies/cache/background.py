@@ -11,6 +11,7 @@ from collections import deque
 from contextvars import copy_context
 
 from recoup._core import clock, timing
+from recoup._core.waiting import at_fork
 from recoup.strategies.cache import leading
 
 TYPE_CHECKING = False
@@ -30,6 +31,11 @@ class Background:
     """What one cache has under way in the background."""
 
     def __init__(self) -> None:
+        self.after_fork()
+        at_fork(self)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: the threads are the parent's, and so are the loops of the tasks (G18)."""
         self._places = deque(range(_MOST_THREADS))
         self._tasks: dict[Any, Run] = {}  # a loop holds its tasks weakly: without this one could vanish half way
 
@@ -37,8 +43,9 @@ class Background:
         """Run a plain function in a daemon thread; tell whether there was room for it."""
         import threading  # noqa: PLC0415 - most programs never get here
 
+        places = self._places  # a thread that lives on in a forked child gives nothing back there
         try:
-            place = self._places.pop()
+            place = places.pop()
         except IndexError:
             return False
 
@@ -46,13 +53,13 @@ class Background:
             try:
                 work()
             finally:
-                self._places.append(place)
+                places.append(place)
 
         thread = threading.Thread(target=_context().run, args=(running,), name="recoup-refresh", daemon=True)
         try:
             thread.start()
         except RuntimeError:  # the interpreter is on its way out, or has no threads left
-            self._places.append(place)
+            places.append(place)
             return False
         return True
 

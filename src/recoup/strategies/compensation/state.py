@@ -12,9 +12,11 @@ frames that hold the ledger. So whoever ends a compensation calls `forget`, or t
 
 from __future__ import annotations
 
+from threading import RLock
 from typing import NamedTuple
 
 from recoup._core.notes import note
+from recoup._core.waiting import at_fork
 from recoup.errors import CompensationError, DeadlineExceeded
 from recoup.strategies.compensation import actions
 
@@ -23,10 +25,31 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-__all__ = ["Ledger", "Notice", "Task", "Undo", "noticed"]
+__all__ = ["Ledger", "Notice", "Tally", "Task", "Undo", "noticed"]
 
 GRACE = 1.0
 """Seconds that an async `on_compensation_complete` has at the least, when the actions have used up `saga_timeout`."""
+
+
+class Tally:
+    """Counts exactly, in any number of threads.
+
+    The lock is reentrant: the collector may run inside it, and in the collector a `__del__` with a call that fails.
+    """
+
+    def __init__(self) -> None:
+        self.total = 0
+        self.after_fork()
+        at_fork(self)
+
+    def after_fork(self) -> None:
+        """Take a new lock: the old one may be held by a thread that a forked child does not have (rule G18)."""
+        self._lock = RLock()
+
+    def count(self) -> None:
+        """Count one more."""
+        with self._lock:
+            self.total += 1
 
 
 class Undo(NamedTuple):

@@ -3,14 +3,16 @@
     OPEN --commit--> COMMITTED   the steps are handed to the saga around it, if there is one
          --fail----> FAILED      the steps are to be undone; a step that completes later undoes itself
 
-One short lock inside, never held over user code. Steps of any thread or task may report.
+One short lock for all sagas, never held over user code. Steps of any thread or task may report. The lock is reentrant:
+the collector may run inside it, and in the collector a `__del__` that makes a step.
 """
 
 from __future__ import annotations
 
+import os
 from contextvars import ContextVar
 from enum import Enum
-from threading import Lock
+from threading import RLock
 
 from recoup.errors import RecoveryError
 
@@ -26,6 +28,7 @@ __all__ = ["State", "Steps", "ambient", "hide", "joined", "leave", "show", "stil
 
 _ambient: ContextVar[Steps | None] = ContextVar("recoup_saga", default=None)
 ambient = _ambient.get  # the saga entered last in this context; it may be closed
+_lock = RLock()
 
 
 class State(Enum):
@@ -47,13 +50,12 @@ class Steps:
     A plan gives the tasks that undo one step, once it is known why.
     """
 
-    __slots__ = ("_lock", "_plans", "_state", "name", "outer", "waits")
+    __slots__ = ("_plans", "_state", "name", "outer", "waits")
 
     def __init__(self, name: str, *, waits: bool, outer: Steps | None = None) -> None:
         self.name = name
         self.waits = waits
         self.outer = outer
-        self._lock = Lock()
         self._plans: list[Plan] = []
         self._state = State.OPEN
 
@@ -68,7 +70,7 @@ class Steps:
 
     def completed(self, *plans: Plan) -> bool:
         """Take note of completed steps; False if they come too late, because the saga has failed meanwhile."""
-        with self._lock:
+        with _lock:
             if self._state is State.OPEN:
                 self._plans += plans
                 return True
@@ -79,20 +81,20 @@ class Steps:
 
     def commit(self) -> bool:
         """Close a saga that has completed; False if the one around it has failed meanwhile, and so this one has."""
-        with self._lock:
+        with _lock:
             self._state = State.COMMITTED
             plans, self._plans = self._plans, []
         if self.outer is None or self.outer.completed(*plans):
             self.outer = still_open(self.outer)
             return True
-        with self._lock:
+        with _lock:
             self._state = State.FAILED
             self._plans = plans
         return False
 
     def fail(self) -> list[Plan]:
         """Close a saga that has failed; give the plans of its steps, the last one first."""
-        with self._lock:
+        with _lock:
             self._state = State.FAILED
             plans, self._plans = self._plans, []
         self.outer = still_open(self.outer)
@@ -144,3 +146,12 @@ def still_open(steps: Steps | None) -> Steps | None:
     while steps is not None and steps.state is not State.OPEN:
         steps = steps.outer
     return steps
+
+
+def _after_fork() -> None:
+    """Take a new lock: the old one may be held by a thread that the child does not have (rule G18)."""
+    global _lock  # noqa: PLW0603 - the one lock of the process
+    _lock = RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

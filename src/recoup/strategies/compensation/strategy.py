@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from threading import Lock
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -23,7 +22,7 @@ from recoup.strategies.compensation.pumps import (
     compensating_stream,
     compensating_stream_async,
 )
-from recoup.strategies.compensation.state import Undo, noticed
+from recoup.strategies.compensation.state import Tally, Undo, noticed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,8 +87,7 @@ class Compensation(Strategy):
         self._seconds = cast("float", config.saga_timeout)  # the config made seconds of both
         self._delay = cast("float", config.compensation_delay)
         self._bare: FunctionType | None = None  # set by `compensate(function)`, which may have been meant otherwise
-        self._lock = Lock()
-        self._compensations = 0
+        self._tally = Tally()
 
     def __repr__(self) -> str:
         return f"<Compensation {self.name!r} actions={len(self.config.compensation_actions)}>"
@@ -109,7 +107,7 @@ class Compensation(Strategy):
     @property
     def compensations(self) -> int:
         """How many failed calls have been compensated; steps undone by a saga are not counted here."""
-        return self._compensations
+        return self._tally.total
 
     def _pumps(self, place: Place) -> Sequence[Pump]:
         colour = place.colour
@@ -162,8 +160,7 @@ class Compensation(Strategy):
     def _job(self, tasks: list[Task]) -> perform.Job | None:
         if not tasks or (mode.active and mode.off()):
             return None
-        with self._lock:
-            self._compensations += 1
+        self._tally.count()
         return perform.Job(self.name, tasks, self._seconds, self.config.raise_original)
 
     def _tasks(self, target: Callable[..., object], call: Packed, **facts: object) -> list[Task]:
