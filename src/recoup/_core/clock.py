@@ -20,8 +20,17 @@ __all__ = ["in_trio", "monotonic", "pause", "pause_async", "random", "sleep", "s
 def in_trio() -> bool:
     """Tell whether the running task belongs to Trio; False for asyncio and outside any loop."""
     lowlevel = getattr(sys.modules.get("trio"), "lowlevel", None)
-    asks = getattr(lowlevel, "in_trio_task", None)  # absent while another thread is importing Trio
-    return asks is not None and asks()
+    if lowlevel is None:
+        return False
+    asks = getattr(lowlevel, "in_trio_task", None)
+    if asks is not None:
+        answer: bool = asks()
+        return answer
+    try:  # Trio before 0.29
+        lowlevel.current_task()
+    except (AttributeError, RuntimeError):  # another thread is importing Trio, or this is no task of it
+        return False
+    return True
 
 
 async def sleep_async(seconds: float) -> None:
