@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import random
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -19,8 +23,10 @@ def series(count: int, **options: Any) -> list[float]:
     """Give the first delays of a configuration."""
     backoff = Backoff(RetryConfig(**options))
     delays: list[float] = []
+    memory: Any = None
     for n in range(1, count + 1):
-        delays.append(backoff.delay(n, delays[-1] if delays else None, random.Random(n).uniform))
+        delay, memory = backoff.delay(n, memory, random.Random(n).uniform)
+        delays.append(delay)
     return delays
 
 
@@ -39,9 +45,7 @@ def test_lists_and_functions_of_delays() -> None:
     """The last of a list repeats; a function gets the number of the retry; both are capped (R2)."""
     assert series(4, backoff_strategy=[0.1, 5]) == [0.1, 5, 5, 5]
     assert series(3, backoff_strategy=lambda n: n * 10, max_delay=25) == [10, 20, 25]
-    with pytest.raises(
-        ValueError, match="the delay that backoff_strategy returned must be at least 0 and finite, not -1"
-    ):
+    with pytest.raises(ValueError, match="the delay that backoff_strategy gave must be at least 0 and finite, not -1"):
         series(1, backoff_strategy=lambda n: -n)
 
 
@@ -50,9 +54,9 @@ def test_lists_and_functions_of_delays() -> None:
 def test_nothing_overflows(strategy: BackoffStrategy, n: int) -> None:
     """Attempt 100,000 of somebody patient waits the longest delay, or its share (R2)."""
     backoff = Backoff(RetryConfig(backoff_strategy=strategy, max_delay=60))
-    assert 0.5 <= backoff.delay(n, 60.0, random.Random(n).uniform) <= 60
+    assert 0.5 <= backoff.delay(n, 60.0, random.Random(n).uniform)[0] <= 60
     nothing = Backoff(RetryConfig(backoff_strategy=strategy, initial_delay=0))
-    assert nothing.delay(n, 0.0, random.Random(n).uniform) == 0
+    assert nothing.delay(n, 0.0, random.Random(n).uniform)[0] == 0
 
 
 configs: st.SearchStrategy[dict[str, Any]] = st.builds(
@@ -72,17 +76,17 @@ def test_jitter_stays_inside_the_cap(
     capped = backoff.capped(n)
     assert capped <= options["max_delay"]
     low, high = capped * (1 - spread), min(capped * (1 + spread), options["max_delay"])
-    assert low - 1e-9 <= backoff.delay(n, None, dice.uniform) <= high + 1e-9
+    assert low - 1e-9 <= backoff.delay(n, None, dice.uniform)[0] <= high
 
 
 @given(configs, st.randoms())
 def test_decorrelated_jitter_follows_its_predecessor(options: dict[str, Any], dice: random.Random) -> None:
     """U(base, min(max_delay, 3 * previous)), beginning with the base (R2)."""
     backoff = Backoff(RetryConfig(**options, backoff_strategy="decorrelated"))
-    base, previous = options["initial_delay"], None
+    base, memory, previous = options["initial_delay"], None, options["initial_delay"]
     for n in range(1, 30):
-        delay = backoff.delay(n, previous, dice.uniform)
-        assert base <= delay <= min(options["max_delay"], 3 * (base if previous is None else previous)) + 1e-9
+        delay, memory = backoff.delay(n, memory, dice.uniform)
+        assert base <= delay <= min(options["max_delay"], 3 * previous + 1e-9)
         previous = delay
 
 
@@ -90,7 +94,7 @@ def test_late_retries_of_a_fleet_do_not_coincide() -> None:
     """The fault of Polly and resilience4j: with the cap after the jitter 55-99 % of late delays are exactly the cap."""
     config = RetryConfig(backoff_strategy="jitter", initial_delay=1, max_delay=30)
     dice = random.Random(1)
-    delays = [Backoff(config).delay(12, None, dice.uniform) for _ in range(2000)]
+    delays = [Backoff(config).delay(12, None, dice.uniform)[0] for _ in range(2000)]
     naive = [min(30.0, 2.0**11 * dice.uniform(0.5, 1.5)) for _ in range(2000)]
     assert naive.count(30.0) == 2000
     assert delays.count(30.0) < 5
@@ -100,6 +104,65 @@ def test_late_retries_of_a_fleet_do_not_coincide() -> None:
 
 def test_the_default_jitter_is_half() -> None:
     """RetryConfig() spreads each wait from half to one and a half of it (R12)."""
-    assert Backoff(RetryConfig()).delay(1, None, lambda low, _: low) == 0.5
-    assert Backoff(RetryConfig()).delay(1, None, lambda _, high: high) == 1.5
+    assert Backoff(RetryConfig()).delay(1, None, lambda low, _: low)[0] == 0.5
+    assert Backoff(RetryConfig()).delay(1, None, lambda _, high: high)[0] == 1.5
     assert series(3, backoff_strategy="exponential") == [1, 2, 4], "and plain EXPONENTIAL stays exact"
+
+
+def test_a_draw_above_its_range_by_a_rounding_stays_under_the_cap() -> None:
+    """`low + (high - low) * random()` may round to more than `high`; max_delay is never exceeded (R2)."""
+    backoff = Backoff(RetryConfig(backoff_strategy="jitter", initial_delay=0.3, max_delay=0.3))
+    assert backoff.delay(5, None, lambda _, high: math.nextafter(high, 1))[0] == 0.3
+
+
+def test_an_iterable_is_gone_through_anew_by_each_call() -> None:
+    """Endless ones and those with jitter of their own work; the last one of a short one repeats (R2, G8)."""
+
+    class Doubling:
+        begun = 0
+
+        def __iter__(self) -> Iterator[float]:
+            self.begun += 1
+            scale = self.begun
+            return (scale * 2.0**n for n in itertools.count())
+
+    def endless() -> Iterator[timedelta]:
+        while True:
+            yield timedelta(seconds=2)
+
+    backoff = Backoff(RetryConfig(backoff_strategy=Doubling()))  # the check at construction was the first to begin
+    one, other = (backoff.delay(1, None, random.Random(1).uniform) for _ in range(2))
+    assert (one[0], other[0]) == (2, 3)
+    assert backoff.delay(2, one[1], random.Random(1).uniform)[0] == 4
+    assert backoff.delay(2, other[1], random.Random(1).uniform)[0] == 6
+    assert series(3, backoff_strategy=endless) == [2, 2, 2]
+    assert series(4, backoff_strategy=Short(1, 5)) == [1, 5, 5, 5]
+    with pytest.raises(ValueError, match="the delay that backoff_strategy gave must be at least 0 and finite, not -1"):
+        series(2, backoff_strategy=Short(1, -1))
+
+
+class Short:
+    """An iterable that is no sequence."""
+
+    def __init__(self, *delays: float) -> None:
+        self.delays = delays
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self.delays)
+
+
+@pytest.mark.parametrize(
+    ("options", "retries", "seconds"),
+    [
+        ({"backoff_strategy": "exponential", "max_delay": 5}, 4, 1 + 2 + 4 + 5),
+        ({"backoff_strategy": "jitter", "max_delay": 5}, 3, 1.5 + 3 + 5),
+        ({"backoff_strategy": "decorrelated", "max_delay": 20}, 4, 3 + 9 + 20 + 20),
+        ({"backoff_strategy": "fixed", "max_delay": 7}, 1000, 1000),
+        ({"backoff_strategy": "fixed", "max_delay": 7}, 1002, 1000 + 2 * 7),
+        ({"backoff_strategy": [1, 2]}, 3, 1 + 2 + 2),
+        ({}, 0, 0),
+    ],
+)
+def test_the_longest_wait_in_all(options: dict[str, Any], retries: int, seconds: float) -> None:
+    """What explain() adds to the attempts; past the first thousand retries an upper bound."""
+    assert Backoff(RetryConfig(**options)).longest(retries) == pytest.approx(seconds)

@@ -13,7 +13,17 @@ import pytest
 
 from recoup import BackoffStrategy, RetryConfig
 
-NUMBER = "must be"
+
+class Delays:
+    """An iterable that is no sequence."""
+
+    def __init__(self, *delays: float) -> None:
+        self.delays = delays
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self.delays)
+
+
 BAD: list[tuple[str, Any, type[Exception], str]] = [
     ("max_attempts", 0, ValueError, "max_attempts must be at least 1, not 0"),
     ("max_attempts", -1, ValueError, "max_attempts must be at least 1, not -1"),
@@ -32,6 +42,8 @@ BAD: list[tuple[str, Any, type[Exception], str]] = [
     ("backoff_strategy", "expo", ValueError, "backoff_strategy must be one of 'fixed', 'linear', 'exponential'"),
     ("backoff_strategy", 3, TypeError, "backoff_strategy must be a BackoffStrategy, one of 'fixed'"),
     ("backoff_strategy", [], ValueError, "backoff_strategy must list at least one delay"),
+    ("backoff_strategy", Delays(), ValueError, "backoff_strategy must list at least one delay"),
+    ("backoff_strategy", Delays(-1), ValueError, "backoff_strategy must be at least 0 and finite, not -1"),
     ("backoff_strategy", [1, -1], ValueError, "backoff_strategy must be at least 0 and finite, not -1"),
     ("backoff_strategy", [1, True], TypeError, "backoff_strategy must be seconds"),
     ("backoff_strategy", itertools.count(), TypeError, "backoff_strategy must not be a one-shot iterator"),
@@ -122,10 +134,10 @@ def test_durations_may_be_timedeltas() -> None:
         max_delay=timedelta(minutes=1),
         attempt_timeout=timedelta(seconds=2),
         max_elapsed=timedelta(seconds=9),
-        backoff_strategy=[timedelta(seconds=1), 2],
     )
+    listed = RetryConfig(backoff_strategy=[timedelta(seconds=1), 2])
     assert (config.initial_delay, config.max_delay) == (0.1, 60.0)
-    assert (config.attempt_timeout, config.max_elapsed, config.backoff_strategy) == (2.0, 9.0, (1.0, 2.0))
+    assert (config.attempt_timeout, config.max_elapsed, listed.backoff_strategy) == (2.0, 9.0, (1.0, 2.0))
 
 
 def test_the_defaults_are_those_of_the_contract() -> None:
@@ -153,9 +165,36 @@ def test_a_config_is_immutable_comparable_and_pickles() -> None:
 def test_an_iterable_that_starts_anew_each_time_is_accepted() -> None:
     """A range, a tuple, a class of the user's."""
 
-    class Delays:
-        def __iter__(self) -> Iterator[float]:
-            return iter([1, 2])
-
     assert RetryConfig(backoff_strategy=range(1, 4)).backoff_strategy == (1.0, 2.0, 3.0)
-    assert RetryConfig(backoff_strategy=Delays()).backoff_strategy == (1.0, 2.0)
+    own = Delays(1, 2)
+    assert RetryConfig(backoff_strategy=own).backoff_strategy is own
+
+
+@pytest.mark.parametrize("delays", [[1, 2], lambda n: n, range(1, 4)])
+def test_an_initial_delay_beside_delays_of_ones_own_is_refused(delays: Any) -> None:
+    """It would be ignored silently (G1)."""
+    with pytest.raises(ValueError, match="initial_delay has no meaning beside delays of your own"):
+        RetryConfig(initial_delay=5, backoff_strategy=delays)
+    lowered = RetryConfig(max_delay=0.5, backoff_strategy=delays)
+    assert dataclasses.replace(lowered, max_attempts=5).max_delay == 0.5, "a default that yielded stays a default"
+
+
+def test_a_default_that_yielded_yields_again() -> None:
+    """`replace` sees no difference between what was given and what was filled in (G1)."""
+    assert dataclasses.replace(RetryConfig(initial_delay=120), initial_delay=200).max_delay == 200
+    assert dataclasses.replace(RetryConfig(max_delay=0.5), max_delay=0.1).initial_delay == 0.1
+
+
+@pytest.mark.parametrize(
+    "function", [lambda: 1.0, lambda n, error: 1.0, BackoffStrategy, float, {1: 2.0}, {1.0, 2.0}, b"12"]
+)
+def test_delays_that_could_never_work_are_refused_at_once(function: Any) -> None:
+    """Not at the first failure, in production (G1)."""
+    with pytest.raises(TypeError, match="backoff_strategy must be a"):
+        RetryConfig(backoff_strategy=function)
+
+
+def test_a_builtin_without_a_signature_may_give_delays() -> None:
+    """What cannot be checked is believed."""
+    builtin: Any = max
+    assert RetryConfig(backoff_strategy=builtin).backoff_strategy is builtin

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from recoup import DeadlineExceeded, StackWarning, current_deadline, deadline, retry
+from recoup import (
+    CircuitBreakerError,
+    DeadlineExceeded,
+    RetryExhausted,
+    StackWarning,
+    current_deadline,
+    deadline,
+    retry,
+    subscribe,
+)
+from recoup.events import RetryStopped
 from recoup.testing import VirtualClock
 from tests.conftest import Both
 from tests.strategies.retry.test_retry import Script, protect
@@ -33,6 +43,77 @@ def test_a_wait_that_would_cross_the_ambient_deadline_is_not_slept(both: Both, c
         both.call(inner)
     assert clock.sleeps == [2.0, 2.0]
     assert "work (1 s left)" in caught.value.__notes__[0]
+
+
+def test_a_callback_that_takes_long_leaves_no_wait_that_crosses_the_limit(clock: VirtualClock) -> None:
+    """The time left is looked at again after on_retry (R3); on_failure is told (R10)."""
+    told: list[Any] = []
+
+    def slow_callback(n: int, error: Exception) -> None:
+        told.append(n)
+        clock.advance(3)
+
+    script = Script(OSError("x"))
+    function = protect(
+        Both("sync"),
+        script,
+        max_elapsed=5,
+        backoff_strategy="fixed",
+        initial_delay=2.5,
+        on_retry=slow_callback,
+        on_failure=told.append,
+    )
+    with subscribe(told.append), pytest.raises(OSError, match="x") as caught:
+        function()
+    assert clock.sleeps == []
+    assert len(script.calls) == 1
+    assert "the next wait of 2.5 s does not fit max_elapsed (2 s left)" in caught.value.__notes__[0]
+    assert told[:2] == [1, caught.value]
+    assert isinstance(told[2], RetryStopped)
+    assert len(told) == 3
+
+
+def test_a_result_that_became_the_last_one_is_not_closed(clock: VirtualClock) -> None:
+    """It goes to the caller, on the error (R3, R4)."""
+
+    class Response:
+        closed = 0
+
+        def close(self) -> None:
+            self.closed += 1
+
+    made: list[Response] = []
+
+    @retry(
+        max_elapsed=5,
+        retry_on_result=lambda _: True,
+        raise_on_result=True,
+        backoff_strategy="fixed",
+        on_retry=lambda n, _: clock.advance(2 * n),
+    )
+    def work() -> Response:
+        made.append(Response())
+        return made[-1]
+
+    with pytest.raises(RetryExhausted) as caught:
+        work()
+    assert caught.value.last_result is made[1]
+    assert [each.closed for each in made] == [1, 0]
+
+
+def test_a_wait_that_a_refusal_asked_for_is_not_remembered(both: Both, clock: VirtualClock) -> None:
+    """Decorrelated jitter goes on from its own last wait, not from three times the refusal's (R2, G13)."""
+    refusal = CircuitBreakerError(name="c", wait_time=100.0)
+    function = protect(
+        both,
+        Script(refusal, OSError(), "ok"),
+        on=(OSError, CircuitBreakerError),
+        backoff_strategy="decorrelated",
+        max_delay=300,
+    )
+    assert both.call(function) == "ok"
+    assert clock.sleeps[0] == 100.0
+    assert 1 <= clock.sleeps[1] <= 9
 
 
 def test_a_slow_async_attempt_is_cancelled_and_retried(clock: VirtualClock) -> None:

@@ -2,27 +2,40 @@
 
 The cap comes first and the jitter stays inside it. A cap after the jitter would turn most late delays into exactly
 the cap (55-99 % of them), and a fleet of clients that was meant to spread would retry in step.
+
+Some kinds remember something from one wait of a call to the next: the last wait, or where an iterable of the user's
+stands. The call keeps that memory and hands it back; it begins as `None`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from inspect import isgeneratorfunction
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from recoup._core import checks
 from recoup.strategies.retry.config import BackoffStrategy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from recoup.strategies.retry.config import RetryConfig
 
     Uniform = Callable[[float, float], float]
+    Memory = Any
 
 __all__ = ["Backoff"]
 
 _JITTER_RANGE = 0.5  # of JITTER when none is given: waits from half to one and a half of the plain value
 _MANY = 1000  # delays that are summed one by one for the worst case; nobody reads it to the second beyond
 _GROWTH = 3.0  # of decorrelated jitter: up to three times the previous wait
+_STRANGE = "the delay that backoff_strategy gave"
+
+
+class _Place(NamedTuple):
+    """Where a call stands in an iterable of the user's."""
+
+    delays: Iterator[Any]
+    last: float
 
 
 def _highest(low: float, high: float) -> float:  # noqa: ARG001 - stands in for a draw
@@ -51,56 +64,59 @@ class Backoff:
         """Give the delay before the n-th retry (from 1), capped, before jitter."""
         config = self._config
         strategy = config.backoff_strategy
+        if strategy is BackoffStrategy.FIXED:
+            return self._initial
         if strategy is BackoffStrategy.LINEAR:
             return min(self._longest, self._initial * n)
-        if strategy in (BackoffStrategy.EXPONENTIAL, BackoffStrategy.JITTER):
-            try:
-                return min(self._longest, self._initial * config.backoff_multiplier ** (n - 1))
-            except OverflowError:  # attempt 100,000 of somebody patient
-                return self._longest if self._initial else 0.0
-        return self._initial
+        try:
+            return min(self._longest, self._initial * config.backoff_multiplier ** (n - 1))
+        except OverflowError:  # attempt 100,000 of somebody patient
+            return self._longest if self._initial else 0.0
 
-    def delay(self, n: int, previous: float | None, uniform: Uniform) -> float:
+    def delay(self, n: int, memory: Memory, uniform: Uniform) -> tuple[float, Memory]:
         """Give the delay before the n-th retry.
 
         Args:
             n: Number of the retry, from 1.
-            previous: The delay before the retry before this one; `None` for the first.
+            memory: What came with the delay before; `None` for the first of a call.
             uniform: Draws evenly between two numbers.
 
         Returns:
-            Seconds, never above `max_delay`.
+            Seconds, never above `max_delay`, and the memory for the next one.
         """
-        strategy = self._config.backoff_strategy
+        strategy, longest = self._config.backoff_strategy, self._longest
         if not isinstance(strategy, BackoffStrategy):
-            return self._own(strategy, n)
-        if strategy is BackoffStrategy.DECORRELATED:
-            base = self._initial
-            return uniform(base, min(self._longest, _GROWTH * (base if previous is None else previous)))
-        capped = self.capped(n)
-        if not self._jitter:
-            return capped
-        return uniform(capped * (1 - self._jitter), min(capped * (1 + self._jitter), self._longest))
+            delay, memory = self._own(strategy, n, memory)
+        elif strategy is BackoffStrategy.DECORRELATED:
+            previous = self._initial if memory is None else memory
+            delay = memory = uniform(self._initial, min(longest, _GROWTH * previous))
+        else:
+            delay = self.capped(n)
+            if self._jitter:
+                delay = uniform(delay * (1 - self._jitter), min(delay * (1 + self._jitter), longest))
+        return min(delay, longest), memory  # a draw may be above its range by a rounding
 
     def longest(self, retries: int) -> float:
         """Give the most seconds that some retries can wait in all; past the first thousand, at most that."""
-        total, previous = 0.0, None
+        total, memory = 0.0, None
         for n in range(1, min(retries, _MANY) + 1):
-            previous = self.delay(n, previous, _highest)
-            total += previous
-        if retries > _MANY:
-            total += (retries - _MANY) * self.delay(retries, self._longest, _highest)
-        return total
+            delay, memory = self.delay(n, memory, _highest)
+            total += delay
+        return total + max(0, retries - _MANY) * self._longest
 
     def __str__(self) -> str:
         strategy = self._config.backoff_strategy
         kind = strategy.value if isinstance(strategy, BackoffStrategy) else "delays of your own"
-        return f"{self.delay(1, None, _highest):.3g} s at first and {self._longest:.3g} s at most ({kind})"
+        return f"{self.delay(1, None, _highest)[0]:.3g} s at first and {self._longest:.3g} s at most ({kind})"
 
-    def _own(self, delays: Any, n: int) -> float:
-        """Give a delay of the user's own list or function."""
+    def _own(self, delays: Any, n: int, memory: Memory) -> tuple[float, Memory]:
+        """Give a delay of the user's own: of a list, of a function, or of an iterable that each call begins anew."""
         if isinstance(delays, tuple):
-            delay = float(delays[min(n, len(delays)) - 1])
-        else:
-            delay = checks.duration("the delay that backoff_strategy returned", delays(n))
-        return min(delay, self._longest)
+            return delays[min(n, len(delays)) - 1], None
+        if callable(delays) and not isgeneratorfunction(delays):
+            return checks.duration(_STRANGE, delays(n)), None
+        place = _Place(iter(delays() if callable(delays) else delays), 0.0) if memory is None else memory
+        for given in place.delays:
+            place = _Place(place.delays, checks.duration(_STRANGE, given))
+            break
+        return place.last, place

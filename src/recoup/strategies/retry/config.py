@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from inspect import isgeneratorfunction, signature
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from recoup._core import checks, conditions
@@ -49,7 +52,8 @@ class RetryConfig:
         max_delay: No wait is longer than this many seconds, unless a refusal of ours that `on` names asks for it.
             Default 60.0; a larger `initial_delay` raises the default.
         backoff_strategy: How waits grow: a `BackoffStrategy` or its value as a string, or your own: a list of seconds
-            (the last one repeats) or a function that gets the number of the retry (from 1) and gives seconds.
+            (the last one repeats), another iterable or a generator function (each call goes through it anew, so it may
+            be endless), or a function that gets the number of the retry (from 1) and gives seconds.
             Default JITTER, because a fleet of clients must not retry in step.
         backoff_multiplier: Factor of EXPONENTIAL and JITTER; at least 1. Default 2.0.
         jitter_range: Spread of FIXED, LINEAR, EXPONENTIAL and JITTER as a share of the wait, 0 to 1: with 0.1 a wait
@@ -104,12 +108,7 @@ class RetryConfig:
         _check_delays(self, put)
         checks.number("backoff_multiplier", self.backoff_multiplier, low=1)
         put(self, "backoff_strategy", _backoff(self.backoff_strategy))
-        if self.jitter_range is not None:
-            checks.fraction("jitter_range", self.jitter_range)
-            if not isinstance(self.backoff_strategy, BackoffStrategy):
-                raise ValueError("jitter_range has no meaning beside delays of your own: put the jitter into them")
-            if self.backoff_strategy is BackoffStrategy.DECORRELATED:
-                raise ValueError("jitter_range has no meaning with DECORRELATED, which draws from its own range")
+        _check_spread(self)
         for argument in ("retry_on_exceptions", "abort_on"):
             if getattr(self, argument) is not None:
                 conditions.compiled(argument, getattr(self, argument))
@@ -130,11 +129,11 @@ def _check_delays(config: RetryConfig, put: Callable[[object, str, object], None
     """Check both delays against each other; a default yields to the one that was given."""
     initial = checks.duration("initial_delay", config.initial_delay)
     longest = checks.duration("max_delay", config.max_delay)
-    if initial > longest:
+    if initial > longest:  # what yields stays a default, which yields again when somebody replaces the other
         if isinstance(config.max_delay, checks.DefaultFloat):
-            longest = initial
+            longest = checks.DefaultFloat(initial)
         elif isinstance(config.initial_delay, checks.DefaultFloat):
-            initial = longest
+            initial = checks.DefaultFloat(longest)
         else:
             raise ValueError(f"initial_delay ({initial:g} s) must not be longer than max_delay ({longest:g} s)")
     for argument, given, value in (
@@ -143,6 +142,20 @@ def _check_delays(config: RetryConfig, put: Callable[[object, str, object], None
     ):
         if given != value or not isinstance(given, checks.DefaultFloat):
             put(config, argument, value)
+
+
+def _check_spread(config: RetryConfig) -> None:
+    """Refuse what would have no effect beside the chosen backoff."""
+    own = not isinstance(config.backoff_strategy, BackoffStrategy)
+    if own and not isinstance(config.initial_delay, checks.DefaultFloat):
+        raise ValueError("initial_delay has no meaning beside delays of your own, which begin with their first")
+    if config.jitter_range is None:
+        return
+    checks.fraction("jitter_range", config.jitter_range)
+    if own:
+        raise ValueError("jitter_range has no meaning beside delays of your own: put the jitter into them")
+    if config.backoff_strategy is BackoffStrategy.DECORRELATED:
+        raise ValueError("jitter_range has no meaning with DECORRELATED, which draws from its own range")
 
 
 def _check_callables(config: RetryConfig) -> None:
@@ -157,25 +170,50 @@ def _backoff(value: Any) -> Any:
     """Check what says how waits grow."""
     if isinstance(value, (BackoffStrategy, str)):
         return checks.member("backoff_strategy", value, BackoffStrategy)
-    if callable(value):
-        if checks.awaitable_callback(value):
-            raise TypeError("backoff_strategy must be a plain function of the number of the retry, not an async one")
+    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
+        delays = tuple(checks.duration("backoff_strategy", each) for each in value)
+        if not delays:
+            raise ValueError("backoff_strategy must list at least one delay")
+        return delays
+    if callable(value) and not isinstance(value, type):
+        _check_delays_function(value)
         return value
     if isinstance(value, Iterator):
         raise TypeError(
             "backoff_strategy must not be a one-shot iterator, which all calls would use up together: "
-            "give a list, or a function of the number of the retry"
+            "give a list, a generator function, or a function of the number of the retry"
         )
-    if not isinstance(value, Iterable):
+    if not isinstance(value, Iterable) or isinstance(value, (type, bytes, bytearray, AbstractSet, Mapping)):
         known = ", ".join(repr(each.value) for each in BackoffStrategy)
         raise TypeError(
-            f"backoff_strategy must be a BackoffStrategy, one of {known}, a list of seconds or a function, "
-            f"not {checks.shown(value)}"
+            f"backoff_strategy must be a BackoffStrategy, one of {known}, a list or another iterable of seconds in "
+            f"order, or a function of the number of the retry, not {checks.shown(value)}"
         )
-    delays = tuple(checks.duration("backoff_strategy", each) for each in value)
-    if not delays:
-        raise ValueError("backoff_strategy must list at least one delay")
-    return delays
+    _check_first(iter(value))
+    return value
+
+
+def _check_delays_function(function: Any) -> None:
+    """Check a function of the number of the retry, or a generator function."""
+    if checks.awaitable_callback(function):
+        raise TypeError("backoff_strategy must be a plain function of the number of the retry, not an async one")
+    given = () if isgeneratorfunction(function) else (1,)
+    with suppress(ValueError):  # some builtins do not tell their parameters
+        try:
+            signature(function).bind(*given)
+        except TypeError:
+            raise TypeError(
+                "backoff_strategy must be a function of one argument, the number of the retry (from 1), or a generator "
+                f"function without arguments, not {checks.shown(function)}"
+            ) from None
+
+
+def _check_first(delays: Iterator[Any]) -> None:
+    """Check the first delay of an iterable that each call begins anew: it may be endless, or different each time."""
+    for given in delays:
+        checks.duration("backoff_strategy", given)
+        return
+    raise ValueError("backoff_strategy must list at least one delay")
 
 
 if TYPE_CHECKING:

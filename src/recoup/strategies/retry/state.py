@@ -65,12 +65,13 @@ class RetryRun:
         gave_up: Whether a limit ended it, and not an error that is not retried.
     """
 
-    __slots__ = ("_error", "_plan", "_since", "attempts", "delay", "elapsed", "gave_up", "held", "reason")
+    __slots__ = ("_error", "_memory", "_plan", "_since", "attempts", "delay", "elapsed", "gave_up", "held", "reason")
 
     def __init__(self, plan: RetryPlan, now: float, spent: int = 0) -> None:
         self._plan = plan
         self._since = now
         self._error: BaseException | None = None
+        self._memory: Any = None  # what the backoff remembers; a longer wait that a refusal asked for is not in it
         self.attempts = spent
         self.gave_up = False
         self.delay: float | None = None
@@ -98,7 +99,7 @@ class RetryRun:
         self.attempts += 1
         self._error = error
         self.elapsed = max(0.0, now - self._since)
-        previous, self.delay = self.delay, None
+        self.delay = None
         config = self._plan.config
         if not self.turned_down(error) and not self._plan.retries(error):
             self._stop(error, f"{type(error).__qualname__} is not retried" if self.attempts > 1 else "")
@@ -106,7 +107,7 @@ class RetryRun:
         if self.attempts >= config.max_attempts:
             self._give_up(error, f"{self._plan.limit} is {config.max_attempts}")
             return
-        delay = self._plan.backoff.delay(self.attempts, previous, uniform)
+        delay, self._memory = self._plan.backoff.delay(self.attempts, self._memory, uniform)
         for leaf in conditions.leaves(error):
             if isinstance(leaf, Refusal) and leaf.retry_after is not None:
                 delay = max(delay, leaf.retry_after)
@@ -114,10 +115,15 @@ class RetryRun:
             self._give_up(error, "the refusal does not end by itself")
             return
         if left is not None and delay >= left:
-            short = f"the next wait of {delay:.3g} s does not fit {limit} ({max(0.0, left):.3g} s left)"
-            self._give_up(error, short)
+            self._late(error, delay, left, limit)
             return
         self.delay = delay
+
+    def recheck(self, left: float, limit: str) -> None:
+        """Give up after all if callbacks took so long that the wait does not fit the deadline any more (rule R3)."""
+        if self.delay is not None and self._error is not None and self.delay >= left:
+            self.held = None  # it is the last result now, and the caller's
+            self._late(self._error, self.delay, left, limit)
 
     def turned_down(self, error: object) -> bool:
         """Tell whether this is no error, but a result that our own plan turned down."""
@@ -141,6 +147,10 @@ class RetryRun:
             spent[id(self._plan)] = self.attempts
         if self._error is not None:
             blame(end, self._error)
+
+    def _late(self, error: BaseException, delay: float, left: float, limit: str) -> None:
+        self.delay = None
+        self._give_up(error, f"the next wait of {delay:.3g} s does not fit {limit} ({max(0.0, left):.3g} s left)")
 
     def _give_up(self, error: BaseException, reason: str) -> None:
         self.gave_up = True

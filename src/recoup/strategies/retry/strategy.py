@@ -175,10 +175,10 @@ class RetryExecutor(Strategy):
         """Run callbacks and tell listeners, as the run decided; close a result that nobody will see."""
         _drop(run, error)
         config = self.config
-        if run.delay is not None:
-            if config.on_retry is not None:
-                emit.call(config.on_retry, run.attempts, error)
-        elif run.gave_up and config.on_failure is not None:
+        if run.delay is not None and config.on_retry is not None:
+            emit.call(config.on_retry, run.attempts, error)
+            _recheck(run)
+        if run.gave_up and config.on_failure is not None:
             emit.call(config.on_failure, error)
         if emit.listeners:
             self._emit(run, error)
@@ -187,10 +187,10 @@ class RetryExecutor(Strategy):
         """Do what `_tell` does, awaiting the callbacks."""
         await _drop_async(run, error)
         config = self.config
-        if run.delay is not None:
-            if config.on_retry is not None:
-                await emit.call_async(config.on_retry, run.attempts, error)
-        elif run.gave_up and config.on_failure is not None:
+        if run.delay is not None and config.on_retry is not None:
+            await emit.call_async(config.on_retry, run.attempts, error)
+            _recheck(run)
+        if run.gave_up and config.on_failure is not None:
             await emit.call_async(config.on_failure, error)
         if emit.listeners:
             self._emit(run, error)
@@ -202,6 +202,13 @@ class RetryExecutor(Strategy):
             emit.tell(events.RetryScheduled(self.name, run.attempts, run.delay, type(error).__qualname__))
         elif run.gave_up:
             emit.tell(events.RetryStopped(self.name, run.attempts, run.elapsed, run.reason))
+
+
+def _recheck(run: RetryRun) -> None:
+    """Look again at the deadline: a callback takes as long as it likes."""
+    deadline = timing.current_deadline()
+    if deadline is not None:
+        run.recheck(deadline.remaining(), deadline.name)
 
 
 def _superseded(run: RetryRun, outcome: Any) -> object:
