@@ -42,6 +42,10 @@ def _highest(low: float, high: float) -> float:  # noqa: ARG001 - stands in for 
     return high
 
 
+def _anew(delays: Any) -> Any:
+    return delays() if callable(delays) else delays
+
+
 class Backoff:
     """The delays of one configuration; immutable, shared by all its calls.
 
@@ -115,7 +119,7 @@ class Backoff:
             return delays[min(n, len(delays)) - 1], None
         if callable(delays) and not isgeneratorfunction(delays):
             return checks.duration(_STRANGE, delays(n)), None
-        place = _Place(iter(delays() if callable(delays) else delays), 0.0) if memory is None else memory
+        place = memory or _Place(iter(_anew(delays)), 0.0)
         for given in place.delays:
             place = _Place(place.delays, checks.duration(_STRANGE, given))
             break

@@ -3,11 +3,16 @@
 The loop gives an attempt after another until one block ends without an error, or the error is not to be retried:
 then it comes out of the block. A block cannot see its result and, in plain code, cannot be interrupted, so the options
 that would need this are refused here.
+
+In async code `attempt_timeout` and `max_elapsed` are deadlines that are opened and closed with each block: a loop may
+be left without a word, so nothing may stay open between two blocks. `max_elapsed` is opened again at its first moment.
 """
 
 from __future__ import annotations
 
 from recoup._core import clock
+from recoup._core.notes import cause_of
+from recoup._core.timing import Limit, exceeded
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from recoup._core.timing import Term
     from recoup.strategies.retry.state import RetryRun
     from recoup.strategies.retry.strategy import RetryExecutor
 
@@ -24,10 +30,11 @@ __all__ = ["AsyncAttempt", "Attempt", "attempts", "attempts_async"]
 class _Tries:
     """What the attempts of one loop share; a loop belongs to one thread or task."""
 
-    __slots__ = ("executor", "number", "run", "state")
+    __slots__ = ("executor", "number", "run", "state", "until")
 
     def __init__(self, executor: RetryExecutor) -> None:
         self.executor = executor
+        self.until: float | None = None  # when max_elapsed strikes; not before the first attempt
         self.run: RetryRun | None = None
         self.number = 0
         self.state = "over"  # "over" (or not begun), "given" to the loop, "entered", "again"
@@ -42,6 +49,11 @@ class _Tries:
         if self.state != "given" or number != self.number:
             raise RuntimeError("an attempt is used once, inside the loop that gave it")
         self.state = "entered"
+
+    def forget(self) -> None:
+        """Drop the last error: the frames in its traceback hold the loop, and the two would keep each other alive."""
+        if self.run is not None:
+            self.run.forget()
 
     def wait(self) -> float | None:
         """Give the seconds until the next attempt; None if the loop is over."""
@@ -92,14 +104,27 @@ class AsyncAttempt:
         number: Which attempt this is, from 1.
     """
 
-    __slots__ = ("_tries", "number")
+    __slots__ = ("_attempt", "_elapsed", "_tries", "number")
 
     def __init__(self, tries: _Tries) -> None:
         self._tries = tries
         self.number = tries.number
+        self._attempt: Term | None = None
+        self._elapsed: Term | None = None
 
     async def __aenter__(self) -> Self:
-        self._tries.enter(self.number)
+        tries = self._tries
+        tries.enter(self.number)
+        executor = tries.executor
+        if executor.config.max_elapsed is not None:
+            self._elapsed = _open(executor, "max_elapsed", tries.until)
+            tries.until = None if self._elapsed is None else self._elapsed.at
+        if executor.config.attempt_timeout is not None:
+            try:
+                self._attempt = _open(executor, "attempt_timeout")
+            except BaseException:
+                _closed(self._elapsed, None)
+                raise
         return self
 
     async def __aexit__(
@@ -107,17 +132,23 @@ class AsyncAttempt:
     ) -> bool:
         tries = self._tries
         tries.state = "over"
-        if not isinstance(error, Exception):
-            return False
-        tries.run = tries.executor._decide(tries.run, error)
+        failure = _closed(self._attempt, error)
+        failed = isinstance(failure, Exception)
         try:
-            await tries.executor._tell_async(tries.run, error)
+            if isinstance(failure, Exception):
+                tries.run = tries.executor._decide(tries.run, failure)
+            elif failure is not None and tries.run is not None:
+                tries.run.ended(failure)
         finally:
-            tries.run.forget()
-        if tries.run.delay is None:
+            failure = _closed(self._elapsed, failure)
+            if not failed:
+                tries.forget()
+        if failed and isinstance(failure, Exception) and await _again(tries, failure):
+            return True
+        if failure is None or failure is error:
             return False
-        tries.state = "again"
-        return True
+        assert error is not None  # noqa: S101 - a deadline that strikes answers a cancellation
+        raise failure from cause_of(error)
 
     def __enter__(self) -> Self:
         raise TypeError("write `async with attempt:` inside `async for`: callbacks may have to be awaited")
@@ -126,6 +157,38 @@ class AsyncAttempt:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing to leave: `__enter__` refuses."""
+
+
+async def _again(tries: _Tries, failure: Exception) -> bool:
+    """Tell of a failure; say whether another attempt follows."""
+    run = tries.run
+    assert run is not None  # noqa: S101 - the decision has just made it
+    try:
+        await tries.executor._tell_async(run, failure)
+        if run.delay is None:
+            return False
+        tries.state = "again"
+    finally:
+        if tries.state == "over" or tries.until is None:  # else max_elapsed may want it as a cause (rule R3)
+            run.forget()
+    return True
+
+
+def _open(executor: RetryExecutor, option: str, at: float | None = None) -> Term | None:
+    """Open the deadline of one option for one block."""
+    from recoup._core.scopes import enter_async  # noqa: PLC0415 - nobody pays for timers who sets no limit
+
+    return enter_async(Limit(executor, getattr(executor.config, option), option), at=at)
+
+
+def _closed(deadline: Term | None, error: BaseException | None) -> BaseException | None:
+    """Close a deadline; give the error that comes out, which is its own if it has struck."""
+    if deadline is None:
+        return error
+    from recoup._core.scopes import leave_async  # noqa: PLC0415 - as above
+
+    blamed = leave_async(deadline, error)
+    return error if blamed is None else exceeded(blamed)
 
 
 def attempts(executor: RetryExecutor) -> Iterator[Attempt]:
@@ -167,7 +230,11 @@ class AsyncAttempts:
             delay = tries.wait()
             if delay is None:
                 raise StopAsyncIteration
-            await clock.pause_async(delay)
+            try:
+                await clock.pause_async(delay)
+            except BaseException:
+                tries.forget()
+                raise
         tries.give()
         return AsyncAttempt(tries)
 
@@ -179,10 +246,13 @@ def _refuse(executor: RetryExecutor, *, asynchronous: bool) -> None:
         raise TypeError(
             "retry_on_result cannot work round a block, which has no result: raise inside the block instead"
         )
+    if asynchronous:
+        return
     for option in ("attempt_timeout", "max_elapsed"):
         if getattr(config, option) is not None:
             raise TypeError(
-                f"{option} cannot interrupt a block: decorate a function, or write a deadline block round the loop"
+                f"{option} cannot interrupt a block in plain code: decorate a function, write a deadline block round "
+                "the loop, or use `async for`"
             )
-    if not asynchronous and executor._async_callbacks:
+    if executor._async_callbacks:
         raise TypeError(f"{executor._async_callbacks[0]} is an async function: use `async for`")

@@ -80,7 +80,9 @@ class RetryExecutor(Strategy):
         """
         from dataclasses import replace  # noqa: PLC0415 - a convenience, not worth its import to everybody
 
-        return RetryExecutor(replace(self.config, retry_on_exceptions=condition), name=self._given_name)
+        executor = RetryExecutor(replace(self.config, retry_on_exceptions=condition))
+        executor._given_name = self._given_name  # of the same name, but not listed a second time
+        return executor
 
     def __iter__(self) -> Iterator[blocks.Attempt]:
         """Give attempts for `for attempt in executor: with attempt: ...`.
