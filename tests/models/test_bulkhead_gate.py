@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from recoup.strategies.bulkhead.state import Gate
-from recoup.strategies.bulkhead.tickets import UNCOUNTED, Counts, Ticket
+from recoup.strategies.bulkhead.tickets import Counts, Ticket, uncounted
 
 
 @dataclass(eq=False)
@@ -190,7 +190,7 @@ class GateMachine(RuleBasedStateMachine):
 
     @rule()
     def without_a_place(self) -> None:
-        self.give(UNCOUNTED)
+        self.give(uncounted())
 
     @invariant()
     def they_agree(self) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from recoup import Bulkhead, BulkheadConfig, BulkheadFullError, BulkheadTimeoutError
+from recoup.strategies.bulkhead import blocks
 from recoup.testing import VirtualClock, disabled
 
 if TYPE_CHECKING:
@@ -201,3 +202,68 @@ def test_a_block_that_a_fork_cuts_in_two() -> None:
         assert guard.running == 1
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert guard.running == 0
+
+
+class Interrupted:
+    """Stands for a context variable or a dict; Ctrl-C is pressed at one step, before or after it is taken."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.method = ""
+        self.before = False
+
+    def step(self, method: str, *args: Any) -> Any:
+        struck = method == self.method
+        if struck:
+            self.method = ""
+            if self.before:
+                raise KeyboardInterrupt
+        result = getattr(self.inner, method)(*args)
+        if struck:
+            raise KeyboardInterrupt
+        return result
+
+    def get(self) -> Any:
+        return self.step("get")
+
+    def set(self, block: Any) -> None:
+        self.step("set", block)
+
+    def __setitem__(self, place: Any, value: None) -> None:
+        self.step("__setitem__", place, value)
+
+    def __delitem__(self, place: Any) -> None:
+        self.step("__delitem__", place)
+
+    def pop(self, place: Any, default: None) -> None:
+        self.inner.pop(place, default)
+
+
+ENTERING = ["__setitem__", "get", "set"]
+LEAVING = ["get", "set", "__delitem__"]
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize(("method", "entering"), [*((m, True) for m in ENTERING), *((m, False) for m in LEAVING)])
+def test_an_interrupt_in_a_block(method: str, entering: bool, before: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while a block is entered or left costs no place, neither its own nor that of the block outside (G2)."""
+    guard = made(max_concurrent=3)
+    context, places = Interrupted(blocks._innermost), Interrupted(guard._blocks._places)
+    monkeypatch.setattr(blocks, "_innermost", context)
+    monkeypatch.setattr(guard._blocks, "_places", places)
+    armed = context if method in {"get", "set"} else places
+    armed.before = before
+    with guard:
+        with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - it comes on the way in, or on the way out
+            if entering:
+                armed.method = method
+            with guard:
+                assert not entering
+                armed.method = method
+        assert guard.running == 1
+        assert len(places.inner) == 1
+    assert guard.running == 0
+    with guard, guard, guard:
+        assert guard.running == 3
+    assert guard.running == 0
+    assert not places.inner

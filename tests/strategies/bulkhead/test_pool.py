@@ -106,11 +106,12 @@ def test_no_more_threads_than_allowed(both: Both) -> None:
     """`thread_pool_size` bounds the plain functions, however many places there are (B4)."""
     guard = made(max_concurrent=10, thread_pool_size=2)
     inside, most = [], []
+    meeting = threading.Barrier(2)  # each call ends only with another one: no fewer than two run
 
     def work() -> None:
         inside.append(1)
         most.append(len(inside))
-        threading.Event().wait(0.001)
+        meeting.wait(10)
         inside.pop()
 
     if both.is_async:
@@ -460,6 +461,38 @@ def test_no_more_threads_to_be_had(both: Both, monkeypatch: pytest.MonkeyPatch) 
         with pytest.raises(RuntimeError, match="can't start new thread"):
             run(both, guard, name)
     assert guard.running == 0
+    assert run(both, guard, len, "abc") == 3
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_an_interrupt_while_work_is_handed_over(both: Both, begun: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs keeps its place to its end, what has not begun never runs: whenever Ctrl-C comes (G2, B3)."""
+    guard = made(max_concurrent=1)
+    work = Busy()
+    jobs: list[Callable[[], None]] = []
+    submit = Pool.submit
+
+    def submit_and_interrupt(self: Pool, job: Any, name: str) -> None:
+        if begun:
+            submit(self, job, name)
+            assert work.begun.wait(10)
+        else:
+            jobs.append(lambda: submit(self, job, name))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Pool, "submit", submit_and_interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            run(both, guard, work)
+    assert guard.running == begun
+    for job in jobs:
+        job()
+    work.end.set()
+    until(lambda: not guard.running)
+    pool = guard._pool
+    assert pool is not None
+    until(lambda: len(pool._idle) == 1)
+    assert work.begun.is_set() is begun
     assert run(both, guard, len, "abc") == 3
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from recoup.strategies.bulkhead.state import Gate
-from recoup.strategies.bulkhead.tickets import UNCOUNTED, Counts, Place, Ticket
+from recoup.strategies.bulkhead.tickets import Counts, Place, Ticket, uncounted
 
 
 class Waiter:
@@ -459,17 +459,17 @@ def test_an_interrupt_before_the_lock() -> None:
 
 
 def test_a_place_that_counts_for_nothing() -> None:
-    """UNCOUNTED comes and goes without a trace (G16)."""
+    """It comes and goes without a trace (G16)."""
     gate = Gate(1, 10)
     place = taken(gate)
     for _ in range(3):
-        give(gate, UNCOUNTED)
+        give(gate, uncounted())
     assert gate.counts().running == 1
     assert gate.take() is None, "it is never handed out"
-    give(gate, UNCOUNTED)
-    gate.end(UNCOUNTED)
+    give(gate, uncounted())
+    gate.end(uncounted())
     give(gate, place)
-    give(gate, UNCOUNTED)
+    give(gate, uncounted())
     assert gate.take() is place
     assert gate.counts().running == 1
 
@@ -581,6 +581,23 @@ def test_a_forked_child_begins_anew() -> None:
     thread.join()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert gate.counts() == Counts(executed=2, rejected=0, timeout=0, running=2, waiting=1, peak=2)
+
+
+def test_a_handler_that_forks() -> None:
+    """A signal handler may fork in the midst of a decision: the interrupted call goes on in the child too (G7, G18)."""
+    gate = Gate(1, 10)
+
+    class Forks(Waiter):
+        def wake(self) -> bool:
+            gate.after_fork()  # what the child does
+            return super().wake()
+
+    place = taken(gate)
+    ticket_ = Ticket(Forks())
+    assert gate.join(ticket_)
+    give(gate, place)
+    assert gate.counts() == Counts(0, 0, 0, 0, 0, 0)
+    assert gate.take() is not None
 
 
 def test_beginning_anew() -> None:

@@ -116,8 +116,14 @@ class Job:
 
     def _start(self, waiter: ThreadWaiter | TaskWaiter, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         context = copy_context()
+        order = [None]  # who takes it decides: the thread runs the function, or the caller has called it off
 
         def job(inbox: Inbox | None) -> None:
+            try:
+                order.pop()
+            except IndexError:
+                self._pool.rest(inbox)
+                return
             value = failure = None
             try:
                 value = context.run(self._fn, *args, **kwargs)
@@ -133,8 +139,13 @@ class Job:
 
         try:
             self._pool.submit(job, self._name)
-        except BaseException:
-            self._end()
+        except BaseException:  # no thread to be had, or an interrupt, perhaps after the job was handed over
+            try:
+                order.pop()
+            except IndexError:
+                self._leave()
+            else:
+                self._end()
             raise
 
     def _end(self) -> None:

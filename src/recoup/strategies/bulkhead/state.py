@@ -167,6 +167,7 @@ class Gate:
         """
         if self._owned():
             return None
+        release = self._release  # of this lock, even if a signal handler forks now and gives the child another one
         try:
             if not self._acquire(blocking):
                 return None
@@ -174,7 +175,7 @@ class Gate:
             self._admit()
             answer = decision(self, subject)
             self._admit()  # a place may have come back before the decision could be seen
-            self._release()
+            release()
         except BaseException:
             if self._owned():
                 try:
@@ -225,7 +226,7 @@ class Gate:
             if ticket.place is None and not self._let_in(ticket):
                 return
             there = ticket.waiter.wake()
-            del self.queue[ticket]
+            self.queue.pop(ticket, None)
             if not there:  # its loop is closed
                 self._forget(ticket)
 

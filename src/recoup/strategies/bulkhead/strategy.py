@@ -12,7 +12,7 @@ from recoup.strategies.bulkhead import pumps
 from recoup.strategies.bulkhead.blocks import Blocks
 from recoup.strategies.bulkhead.config import BulkheadConfig
 from recoup.strategies.bulkhead.state import Gate
-from recoup.strategies.bulkhead.tickets import UNCOUNTED
+from recoup.strategies.bulkhead.tickets import uncounted
 from recoup.strategies.bulkhead.visit import Visit
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ class Bulkhead(Strategy):
             DeadlineExceeded: If the ambient deadline struck before that; `started` is False.
         """
         if mode.active and mode.off():
-            return UNCOUNTED
+            return uncounted()
         visit = self._visit(waiting.for_thread, pooled=pooled)
         try:
             if visit.queued() and not visit.ticket.waiter.wait(visit.patience):
@@ -195,7 +195,7 @@ class Bulkhead(Strategy):
     async def _wait_async(self, *, pooled: bool = False) -> Held:
         """Queue up for a place in async code; raises what `_wait` raises."""
         if mode.active and mode.off():
-            return UNCOUNTED
+            return uncounted()
         visit = self._visit(waiting.for_task, pooled=pooled)
         try:
             if visit.queued():

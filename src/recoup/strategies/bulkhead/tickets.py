@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from recoup.strategies.bulkhead.state import Gate
 
-__all__ = ["UNCOUNTED", "Counts", "Place", "Seat", "Ticket"]
+__all__ = ["Counts", "Place", "Seat", "Ticket", "uncounted"]
 
 
 class Counts(NamedTuple):
@@ -111,11 +111,8 @@ class Ticket:
         self.place: Place | None = None
 
 
-def _uncounted() -> Place:
+def uncounted() -> Place:
+    """Make a place for a call that is let in without one (rule G16); it may be given back like any other."""
     seat = Seat(lambda: None)
     seat.dead = True
     return Place(seat)
-
-
-UNCOUNTED = _uncounted()
-"""The place of a call that was let in without one (rule G16); it may be given back like any other."""

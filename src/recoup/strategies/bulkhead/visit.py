@@ -56,7 +56,7 @@ class Visit:
         if waits and emit.listeners:
             from recoup.events import CallQueued  # noqa: PLC0415 - nobody pays for events who does not listen
 
-            emit.tell(CallQueued(self._name, self._gate.counts().waiting))
+            emit.tell(CallQueued(self._name, len(self._gate.queue)))
         return waits
 
     def late(self) -> None:
