@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from recoup._core.emit import subscribe as subscribe
     from recoup._core.explain import Explanation as Explanation
     from recoup._core.explain import explain as explain
+    from recoup._core.registry import Registry as Registry
+    from recoup._core.registry import registry as registry
     from recoup._core.rim import layers_of as layers_of
     from recoup._core.strategy import Strategy as Strategy
     from recoup._core.timing import current_deadline as current_deadline
@@ -73,6 +75,7 @@ _HOMES = {
     "_core.deadlines": ("Deadline",),
     "_core.emit": ("Subscription", "subscribe"),
     "_core.explain": ("Explanation", "explain"),
+    "_core.registry": ("Registry", "registry"),
     "_core.rim": ("layers_of",),
     "_core.strategy": ("Strategy",),
     "_core.timing": ("current_deadline",),
@@ -142,6 +145,7 @@ __all__ = [
     "RecoveryError",
     "RecoveryStrategy",
     "Refusal",
+    "Registry",
     "RetryConfig",
     "RetryExecutor",
     "RetryExhausted",
@@ -165,6 +169,7 @@ __all__ = [
     "fallback",
     "force_open",
     "layers_of",
+    "registry",
     "retry",
     "saga",
     "subscribe",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from recoup import registry
 from tests.helpers import pages
 
 ROOT = Path(__file__).parents[2]
@@ -17,6 +18,12 @@ MODULES = sorted((ROOT / "src").rglob("*.py"))
 
 def _named(path: Path) -> str:
     return str(path.relative_to(ROOT))
+
+
+@pytest.fixture(autouse=True)
+def _nobody_elses_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let examples list what they name themselves, as in a program of their own."""
+    monkeypatch.setattr(registry, "_listed", {})
 
 
 @pytest.mark.parametrize("path", PAGES, ids=_named)

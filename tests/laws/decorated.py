@@ -43,6 +43,7 @@ OTHERS = {  # public functions that are no decorators
     "explain",
     "force_open",
     "layers_of",
+    "registry",
     "saga",
     "subscribe",
     "time_left",

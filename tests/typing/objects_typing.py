@@ -17,6 +17,7 @@ from recoup import (
     Explanation,
     Fallback,
     FallbackConfig,
+    Registry,
     RetryExecutor,
     Saga,
     Strategy,
@@ -27,6 +28,7 @@ from recoup import (
     explain,
     force_open,
     layers_of,
+    registry,
     saga,
     subscribe,
     when,
@@ -92,6 +94,14 @@ def handles() -> None:
     off: AbstractContextManager[object] = disable(breaker, CircuitBreaker())
     with forced, off, breaker.force_open():
         pass
+
+
+def listed() -> None:
+    assert_type(registry, Registry)
+    assert_type(registry.find("bank"), Strategy)
+    assert_type(registry.find("bank", CircuitBreaker), CircuitBreaker)
+    assert_type(registry.all(), tuple[Strategy, ...])
+    assert_type(registry.all(Bulkhead), tuple[Bulkhead, ...])
 
 
 def limits() -> None:

@@ -7,6 +7,7 @@ from typing import NamedTuple, cast, overload
 
 from recoup._core import checks
 from recoup._core.colour import Colour, described
+from recoup._core.registry import registry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class Strategy:
     any number of event loops at the same time.
 
     Args:
-        name: What errors, events and `repr` call it. Default: the qualified name of the first function it decorates.
+        name: What errors, events and `repr` call it, and how `registry` finds it. Default: the qualified name of the
+            first function it decorates, and not listed.
         async_callbacks: Names of the callbacks that are asynchronous; they refuse synchronous functions.
     """
 
@@ -73,6 +75,8 @@ class Strategy:
         if name is not None and (not isinstance(name, str) or not name):
             raise TypeError(f"name must be a non-empty string or None, not {checks.shown(name)}")
         self._given_name = name
+        if name is not None:
+            registry._enter(self)
         self._async_callbacks = tuple(async_callbacks)
 
     @property

@@ -78,9 +78,12 @@ def build(config: ErrorRecoveryConfig, name: str | None) -> Layers:
 
 def _limiter(seconds: float, kind: str, name: str | None) -> TimeLimiter:
     """Limit the time of what is inside; plain functions are only checked between steps."""
-    return TimeLimiter(
-        DeadlineConfig(seconds=seconds, mode="cooperative"), name=kind if name is None else f"{name}.{kind}"
-    )
+    config = DeadlineConfig(seconds=seconds, mode="cooperative")
+    if name is not None:
+        return TimeLimiter(config, name=f"{name}.{kind}")
+    limiter = TimeLimiter(config)
+    limiter._given_name = kind  # for errors; every nameless workflow has one, so it is not listed
+    return limiter
 
 
 def _executor(retry: RetryConfig, config: ErrorRecoveryConfig, name: str | None) -> RetryExecutor:
