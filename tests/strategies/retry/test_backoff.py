@@ -54,7 +54,9 @@ def test_lists_and_functions_of_delays() -> None:
 def test_nothing_overflows(strategy: BackoffStrategy, n: int) -> None:
     """Attempt 100,000 of somebody patient waits the longest delay, or its share (R2)."""
     backoff = Backoff(RetryConfig(backoff_strategy=strategy, max_delay=60))
-    assert 0.5 <= backoff.delay(n, 60.0, random.Random(n).uniform)[0] <= 60
+    lowest = 0 if strategy is BackoffStrategy.FULL_JITTER else 0.5
+    for memory in (None, 60.0):
+        assert lowest <= backoff.delay(n, memory, random.Random(n).uniform)[0] <= 60
     nothing = Backoff(RetryConfig(backoff_strategy=strategy, initial_delay=0))
     assert nothing.delay(n, 0.0, random.Random(n).uniform)[0] == 0
 
@@ -88,6 +90,80 @@ def test_decorrelated_jitter_follows_its_predecessor(options: dict[str, Any], di
         delay, memory = backoff.delay(n, memory, dice.uniform)
         assert base <= delay <= min(options["max_delay"], 3 * previous + 1e-9)
         previous = delay
+
+
+@pytest.mark.parametrize(("strategy", "low"), [("full_jitter", 0.0), ("equal_jitter", 0.5)])
+def test_full_and_equal_jitter(strategy: str, low: float) -> None:
+    """U(0, c) and U(c/2, c) of the capped exponential delay (R2)."""
+    backoff = Backoff(RetryConfig(backoff_strategy=strategy, initial_delay=2, backoff_multiplier=3, max_delay=10))
+    for n, capped in ((1, 2), (2, 6), (3, 10), (400, 10)):
+        assert backoff.delay(n, None, lambda lowest, _: lowest) == (capped * low, None)
+        assert backoff.delay(n, None, lambda _, highest: highest) == (capped, None)
+
+
+def polly(count: int, dice: random.Random) -> list[float]:
+    """Polly v8's DecorrelatedJitterBackoffV2 for a first delay of 1 s, written down plainly."""
+    delays, before = [], 0.0
+    for attempt in range(count):
+        t = attempt + dice.random()
+        reached = 2**t * math.tanh((4 * t) ** 0.5)
+        delays.append((reached - before) / 1.4)
+        before = reached
+    return delays
+
+
+def test_smooth_jitter_is_that_of_polly() -> None:
+    """The same delays from the same dice, as long as they are below the cap (R2)."""
+    backoff = Backoff(RetryConfig(backoff_strategy="smooth_jitter", initial_delay=2, max_delay=100_000))
+    for seed in range(20):
+        one, other, memory, delays = random.Random(seed), random.Random(seed), None, []
+        for n in range(1, 9):
+            delay, memory = backoff.delay(n, memory, one.uniform)
+            delays.append(delay)
+        assert delays == [pytest.approx(2 * delay) for delay in polly(8, other)]
+
+
+def test_smooth_jitter_keeps_its_medians() -> None:
+    """Near 0.9, 1.1, 2, 4 and 8 times the initial delay (R2)."""
+    options: dict[str, Any] = {"backoff_strategy": "smooth_jitter", "max_delay": 1000}
+    runs = [series_with(random.Random(seed), 5, **options) for seed in range(2001)]
+    medians = [sorted(run[n] for run in runs)[1000] for n in range(5)]
+    assert medians == [pytest.approx(median, rel=0.1) for median in (0.9, 1.1, 2, 4, 8)]
+
+
+def test_smooth_jitter_goes_on_beyond_all_numbers() -> None:
+    """From infinity to infinity is no number; such a delay is above the cap (R2)."""
+    delays = series_with(random.Random(3), 1030, backoff_strategy="smooth_jitter", max_delay=30)
+    assert all(15 <= delay <= 30 for delay in delays[8:])
+
+
+@given(st.integers(1, 40), st.floats(0.01, 5), st.floats(5, 50), st.randoms())
+def test_smooth_jitter_above_the_cap_is_spread(n: int, initial: float, longest: float, dice: random.Random) -> None:
+    """U(max_delay/2, max_delay) in place of what is above it, never the cap itself (R2)."""
+    delays = series_with(dice, n, backoff_strategy="smooth_jitter", initial_delay=initial, max_delay=longest)
+    assert all(0 <= delay <= longest for delay in delays)
+    if 2.0 ** (n - 3) * initial > longest:
+        assert longest / 2 <= delays[-1] <= longest
+
+
+def series_with(dice: random.Random, count: int, **options: Any) -> list[float]:
+    """Give the first delays of one call."""
+    backoff, memory, delays = Backoff(RetryConfig(**options)), None, []
+    for n in range(1, count + 1):
+        delay, memory = backoff.delay(n, memory, dice.uniform)
+        delays.append(delay)
+    return delays
+
+
+JITTERS = ["jitter", "decorrelated", "full_jitter", "equal_jitter", "smooth_jitter"]
+
+
+@pytest.mark.parametrize("strategy", JITTERS)
+def test_no_jitter_has_a_lump_at_the_cap(strategy: str) -> None:
+    """Late delays of a fleet spread over half of the cap at least (R2)."""
+    runs = [series_with(random.Random(seed), 14, backoff_strategy=strategy, max_delay=30)[-1] for seed in range(1000)]
+    assert runs.count(30.0) < 3
+    assert max(runs) - min(runs) > 14
 
 
 def test_late_retries_of_a_fleet_do_not_coincide() -> None:
@@ -160,6 +236,9 @@ class Short:
         ({"backoff_strategy": "fixed", "max_delay": 7}, 1000, 1000),
         ({"backoff_strategy": "fixed", "max_delay": 7}, 1002, 1000 + 2 * 7),
         ({"backoff_strategy": [1, 2]}, 3, 1 + 2 + 2),
+        ({"backoff_strategy": "full_jitter", "max_delay": 5}, 4, 1 + 2 + 4 + 5),
+        ({"backoff_strategy": "smooth_jitter", "max_delay": 5}, 1, 2 * math.tanh(2) / 1.4),
+        ({"backoff_strategy": "smooth_jitter", "max_delay": 5}, 99, 8 * math.tanh(12**0.5) / 1.4 + 96 * 5),
         ({}, 0, 0),
     ],
 )

@@ -113,8 +113,9 @@ def test_contradictions_are_refused() -> None:
         RetryConfig(initial_delay=5, max_delay=2)
     with pytest.raises(ValueError, match=r"attempt_timeout \(9 s\) must not be longer than max_elapsed \(3 s\)"):
         RetryConfig(attempt_timeout=9, max_elapsed=3)
-    with pytest.raises(ValueError, match="jitter_range has no meaning with DECORRELATED"):
-        RetryConfig(backoff_strategy="decorrelated", jitter_range=0.1)
+    for kind in ("decorrelated", "full_jitter", "equal_jitter", "smooth_jitter"):
+        with pytest.raises(ValueError, match=f"jitter_range has no meaning with {kind.upper()}, which draws from its"):
+            RetryConfig(backoff_strategy=kind, jitter_range=0.1)
     with pytest.raises(ValueError, match="jitter_range has no meaning beside delays of your own"):
         RetryConfig(backoff_strategy=[1, 2], jitter_range=0.1)
 

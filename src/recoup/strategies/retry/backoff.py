@@ -9,6 +9,7 @@ stands. The call keeps that memory and hands it back; it begins as `None`.
 
 from __future__ import annotations
 
+import math
 from inspect import isgeneratorfunction
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -28,6 +29,8 @@ __all__ = ["Backoff"]
 _JITTER_RANGE = 0.5  # of JITTER when none is given: waits from half to one and a half of the plain value
 _MANY = 1000  # delays that are summed one by one for the worst case; nobody reads it to the second beyond
 _GROWTH = 3.0  # of decorrelated jitter: up to three times the previous wait
+_SMOOTHING = 4.0  # Polly's PFactor: smooths the first delays
+_SMOOTH_SCALE = 1 / 1.4  # Polly's RpScalingFactor: puts the medians near 1, 1, 2, 4, 8 ... times the initial delay
 _STRANGE = "the delay that backoff_strategy gave"
 
 
@@ -42,6 +45,18 @@ def _highest(low: float, high: float) -> float:  # noqa: ARG001 - stands in for 
     return high
 
 
+def _share(config: RetryConfig) -> tuple[float, float]:
+    """Give the range of the jitter, as shares of the capped delay."""
+    if config.backoff_strategy is BackoffStrategy.FULL_JITTER:
+        return 0.0, 1.0
+    if config.backoff_strategy is BackoffStrategy.EQUAL_JITTER:
+        return 0.5, 1.0
+    spread = config.jitter_range
+    if spread is None:
+        spread = _JITTER_RANGE if config.backoff_strategy is BackoffStrategy.JITTER else 0.0
+    return 1 - spread, 1 + spread
+
+
 def _anew(delays: Any) -> Any:
     return delays() if callable(delays) else delays
 
@@ -53,16 +68,13 @@ class Backoff:
         config: A checked configuration.
     """
 
-    __slots__ = ("_config", "_initial", "_jitter", "_longest")
+    __slots__ = ("_config", "_high", "_initial", "_longest", "_low")
 
     def __init__(self, config: RetryConfig) -> None:
         self._config = config
         self._initial = cast("float", config.initial_delay)  # the config made seconds of both
         self._longest = cast("float", config.max_delay)
-        given = config.jitter_range
-        if given is None:
-            given = _JITTER_RANGE if config.backoff_strategy is BackoffStrategy.JITTER else 0.0
-        self._jitter = given
+        self._low, self._high = _share(config)
 
     def capped(self, n: int) -> float:
         """Give the delay before the n-th retry (from 1), capped, before jitter."""
@@ -94,10 +106,12 @@ class Backoff:
         elif strategy is BackoffStrategy.DECORRELATED:
             previous = self._initial if memory is None else memory
             delay = memory = uniform(self._initial, min(longest, _GROWTH * previous))
+        elif strategy is BackoffStrategy.SMOOTH_JITTER:
+            delay, memory = self._smooth(n, memory, uniform)
         else:
             delay = self.capped(n)
-            if self._jitter:
-                delay = uniform(delay * (1 - self._jitter), min(delay * (1 + self._jitter), longest))
+            if self._low < self._high:
+                delay = uniform(delay * self._low, min(delay * self._high, longest))
         return min(delay, longest), memory  # a draw may be above its range by a rounding
 
     def longest(self, retries: int) -> float:
@@ -112,6 +126,20 @@ class Backoff:
         strategy = self._config.backoff_strategy
         kind = strategy.value if isinstance(strategy, BackoffStrategy) else "delays of your own"
         return f"{self.delay(1, None, _highest)[0]:.3g} s at first and {self._longest:.3g} s at most ({kind})"
+
+    def _smooth(self, n: int, memory: Memory, uniform: Uniform) -> tuple[float, Memory]:
+        """Give the step of a curve from the last moment on it to one that is drawn within the n-th unit of its time."""
+        if not self._initial:
+            return 0.0, None
+        moment = n - 1 + uniform(0.0, 1.0)
+        try:
+            reached = 2.0**moment * math.tanh(math.sqrt(_SMOOTHING * moment))
+        except OverflowError:
+            reached = math.inf
+        delay = (reached - (memory or 0.0)) * _SMOOTH_SCALE * self._initial
+        if delay <= self._longest:
+            return delay, reached
+        return uniform(self._longest / 2, self._longest), reached  # also from infinity to infinity, which is no number
 
     def _own(self, delays: Any, n: int, memory: Memory) -> tuple[float, Memory]:
         """Give a delay of the user's own: of a list, of a function, or of an iterable that each call begins anew."""

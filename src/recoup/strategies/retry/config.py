@@ -31,8 +31,13 @@ class BackoffStrategy(Enum):
     * `EXPONENTIAL`: d * m ** (n - 1)
     * `JITTER`: exponential, spread evenly over its `jitter_range` (by default half of it either way)
     * `DECORRELATED`: evenly between d and three times the previous wait
+    * `FULL_JITTER`: evenly between 0 and the exponential wait
+    * `EQUAL_JITTER`: evenly between half of the exponential wait and the whole
+    * `SMOOTH_JITTER`: medians near d, d, 2 d, 4 d, 8 d ..., spread over all moments without gaps or peaks; where that
+      is longer than the maximum delay, evenly between half of the maximum and the whole
 
-    Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015 (decorrelated jitter).
+    Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015 (decorrelated, full and equal
+    jitter); Polly v8, `RetryHelper.DecorrelatedJitterBackoffV2`, after a formula of G. Dixon (smooth jitter).
     """
 
     FIXED = "fixed"
@@ -40,6 +45,17 @@ class BackoffStrategy(Enum):
     EXPONENTIAL = "exponential"
     JITTER = "jitter"
     DECORRELATED = "decorrelated"
+    FULL_JITTER = "full_jitter"
+    EQUAL_JITTER = "equal_jitter"
+    SMOOTH_JITTER = "smooth_jitter"
+
+
+_OWN_RANGES = (
+    BackoffStrategy.DECORRELATED,
+    BackoffStrategy.FULL_JITTER,
+    BackoffStrategy.EQUAL_JITTER,
+    BackoffStrategy.SMOOTH_JITTER,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +71,7 @@ class RetryConfig:
             (the last one repeats), another iterable or a generator function (each call goes through it anew, so it may
             be endless), or a function that gets the number of the retry (from 1) and gives seconds.
             Default JITTER, because a fleet of clients must not retry in step.
-        backoff_multiplier: Factor of EXPONENTIAL and JITTER; at least 1. Default 2.0.
+        backoff_multiplier: Factor of EXPONENTIAL, JITTER, FULL_JITTER and EQUAL_JITTER; at least 1. Default 2.0.
         jitter_range: Spread of FIXED, LINEAR, EXPONENTIAL and JITTER as a share of the wait, 0 to 1: with 0.1 a wait
             is drawn evenly from 90 % to 110 % of its value, and never above `max_delay`. Default `None`: 0.5 for
             JITTER, none for the others.
@@ -154,8 +170,9 @@ def _check_spread(config: RetryConfig) -> None:
     checks.fraction("jitter_range", config.jitter_range)
     if own:
         raise ValueError("jitter_range has no meaning beside delays of your own: put the jitter into them")
-    if config.backoff_strategy is BackoffStrategy.DECORRELATED:
-        raise ValueError("jitter_range has no meaning with DECORRELATED, which draws from its own range")
+    kind: Any = config.backoff_strategy
+    if kind in _OWN_RANGES:
+        raise ValueError(f"jitter_range has no meaning with {kind.name}, which draws from its own range")
 
 
 def _check_callables(config: RetryConfig) -> None:
