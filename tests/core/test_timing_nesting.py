@@ -400,6 +400,21 @@ async def test_an_inner_timer_in_a_queue_leaves_the_outer_deadline_unmarked(cloc
     assert caught.value.started is True
 
 
+async def test_a_call_that_a_thread_never_began_may_have_been_made_before(clock: VirtualClock) -> None:
+    """What an earlier attempt has begun stays begun, though the thread of a later one did not begin (D3, G13)."""
+
+    async def attempts() -> None:
+        timing.asked()
+        try:
+            await hang()
+        finally:
+            timing.departed(begun=False)
+
+    with pytest.raises(DeadlineExceeded) as caught:
+        await limited(attempts, 5)()
+    assert caught.value.started is True
+
+
 async def test_a_call_that_got_out_of_the_queue_has_started(clock: VirtualClock) -> None:
     """A cancellation that arrives in the queue, but comes out after the function was called: it has started (G13)."""
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from recoup._core.colour import Colour
-    from recoup._core.deadlines import Limit, Term
+    from recoup._core.deadlines import Limit
+    from recoup._core.terms import Term
 
 __all__ = ["limiting", "limiting_async", "limiting_stream", "limiting_stream_async", "pump"]
 

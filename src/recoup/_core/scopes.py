@@ -36,8 +36,8 @@ from threading import get_ident, local
 from weakref import ref
 
 from recoup._core import clock
-from recoup._core.deadlines import Limit, Term, tightest
-from recoup._core.timing import enter
+from recoup._core.terms import Term, tightest
+from recoup._core.timing import Limit, enter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

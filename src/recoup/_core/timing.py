@@ -24,7 +24,8 @@ from __future__ import annotations
 from contextvars import ContextVar
 
 from recoup._core import clock, mode
-from recoup._core.deadlines import Deadline, Limit, Term, exceeded, tightest
+from recoup._core.deadlines import Deadline, Limit, exceeded
+from recoup._core.terms import Term, tightest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def struck_in(outer: tuple[Strategy, ...]) -> bool:
     """
     seen: set[tuple[int, str | None]] = set()
     for deadline in _chain():
-        owner, _, name = deadline.limit
+        owner, name = deadline.limit.owner, deadline.limit.name
         # A layer limits a call at most once under one name. Further out it is the same strategy object round another
         # function, and that is another stack.
         if owner in outer and (id(owner), name) not in seen:
@@ -124,6 +125,8 @@ def enter(limit: Limit, *, inherit: bool = True, at: float | None = None) -> Ter
         tighter = deadline.tighter
         if at is None and tighter is not None and tighter.expired:
             raise exceeded(tighter, started=False)
+        if limit.reserve and at is None and inherit:
+            _reserve(deadline, tightest(outer))
     _innermost.set(deadline)
     return deadline
 
@@ -144,6 +147,17 @@ def _nest(deadline: Term, outer: Term, *, inherit: bool) -> None:
     strictest = tightest(outer)
     if strictest.at <= deadline.at:  # at the same moment, the outer one strikes
         deadline.tighter = strictest
+
+
+def _reserve(deadline: Term, outer: Term) -> None:
+    """Have a new deadline strike early enough to leave a part of an outer one's time to those outside (rule D1)."""
+    limit = deadline.limit
+    if outer.at - limit.reserve >= deadline.at:
+        return
+    left = outer.remaining() - limit.reserve
+    if left <= 0:
+        raise exceeded(outer, started=False)
+    deadline.cut(outer.at - limit.reserve, left)
 
 
 class queueing:  # noqa: N801 - used as a `with` statement, like a function
@@ -207,7 +221,9 @@ def _first_open(deadline: Term | None) -> Term | None:
     return deadline
 
 
-def limit(colour: Colour, owner: Strategy | None, seconds: float, name: str | None = None) -> Pump:
+def limit(
+    colour: Colour, owner: Strategy | None, seconds: float, name: str | None = None, *, reserve: float = 0.0
+) -> Pump:
     """Make the pump that limits the time of every call (of every whole iteration, for generators).
 
     Args:
@@ -216,7 +232,8 @@ def limit(colour: Colour, owner: Strategy | None, seconds: float, name: str | No
         owner: The layer that asks for it.
         seconds: How long a call may take, more than 0; shorter if an outer deadline strikes earlier.
         name: What errors call the limit ("attempt_timeout"); `None` for the owner's name.
+        reserve: How long before an outer deadline it strikes at the latest.
     """
     from recoup._core import limiting  # noqa: PLC0415 - the pumps stand on this file
 
-    return limiting.pump(colour, Limit(owner, seconds, name))
+    return limiting.pump(colour, Limit(owner, seconds, name, reserve))

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from recoup._core.deadlines import Term
+    from recoup._core.terms import Term
 
 __all__ = ["watch_over"]
 

@@ -20,7 +20,7 @@ def made(*args: Any, **fields: Any) -> DeadlineConfig:
 
 def test_defaults() -> None:
     """Only the time has to be given."""
-    assert dataclasses.asdict(DeadlineConfig(2)) == {"seconds": 2.0, "mode": None, "thread_workers": 10}
+    assert dataclasses.asdict(DeadlineConfig(2)) == {"seconds": 2.0, "mode": None, "thread_workers": 10, "reserve": 0.0}
     with pytest.raises(TypeError, match="seconds"):
         made()
 

@@ -27,6 +27,9 @@ class DeadlineConfig:
             every strategy inside it before it waits, and by `current_deadline().check()`; a late result is returned
             all the same. "thread": the call runs in a thread of the limiter's own, and its caller gets control back
             on time; the work goes on by itself until it really ends. Default `None`: async functions only.
+        reserve: How much of an outer deadline's time to leave to those outside, in seconds (or a timedelta): inside a
+            request that has 3 s left, a call with a reserve of 0.5 gets 2.5 s, and a fallback round it the rest.
+            Default 0.
         thread_workers: With "thread": how many calls may run at once, those that were given up included; at least 1.
             One more is refused at once. Default 10.
 
@@ -44,6 +47,7 @@ class DeadlineConfig:
     _: KW_ONLY
     mode: Literal["cooperative", "thread"] | None = None
     thread_workers: int = 10
+    reserve: Seconds = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "seconds", checks.duration("seconds", self.seconds, zero=False))
@@ -51,6 +55,7 @@ class DeadlineConfig:
             known = " or ".join(f'"{mode}"' for mode in _MODES)
             kind = ValueError if isinstance(self.mode, str) else TypeError
             raise kind(f"mode must be {known} or None, not {checks.shown(self.mode)}")
+        object.__setattr__(self, "reserve", checks.duration("reserve", self.reserve))
         checks.count("thread_workers", self.thread_workers)
 
 
@@ -62,3 +67,4 @@ if TYPE_CHECKING:
         name: str | None
         mode: Literal["cooperative", "thread"] | None
         thread_workers: int
+        reserve: Seconds

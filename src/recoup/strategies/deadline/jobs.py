@@ -12,7 +12,8 @@ from inspect import iscoroutine
 
 from recoup._core import emit, timing, waiting
 from recoup._core.chain import Pending
-from recoup._core.deadlines import exceeded, tightest
+from recoup._core.deadlines import exceeded
+from recoup._core.terms import tightest
 from recoup._core.timing import enter, leave
 from recoup.errors import WorkersBusyError
 from recoup.strategies.deadline.workers import shutting_down
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from recoup._core.deadlines import Limit, Term
+    from recoup._core.deadlines import Limit
+    from recoup._core.terms import Term
     from recoup._core.waiting import TaskWaiter, ThreadWaiter
     from recoup.strategies.deadline.workers import Workers
 

@@ -6,10 +6,9 @@ from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, cast, overload
 
-from recoup._core import checks, timing
+from recoup._core import blocks, checks, timing
 from recoup._core.colour import Colour, colour_of, described
 from recoup._core.strategy import Pump, Strategy, Worst, decorating
-from recoup.strategies.deadline import blocks
 from recoup.strategies.deadline.config import DeadlineConfig
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ class TimeLimiter(Strategy):
         checks.instance("config", config, DeadlineConfig)
         super().__init__(name=name)
         self.config = config
-        self._limit = timing.Limit(self, cast("float", config.seconds))  # the config has made it seconds
+        self._limit = timing.Limit(self, cast("float", config.seconds), None, cast("float", config.reserve))
         self._workers = _workers(config)
 
     def __repr__(self) -> str:
@@ -94,7 +93,7 @@ class TimeLimiter(Strategy):
             from recoup.strategies.deadline import jobs, pumps  # noqa: PLC0415 - few need threads
 
             return [Pump(pumps.delegating, (partial(jobs.ThreadJob, self._workers, self._limit),))]
-        return [timing.limit(place.colour, self, self._limit.seconds)]
+        return [timing.limit(place.colour, self, self._limit.seconds, reserve=self._limit.reserve)]
 
     def _bridge(self, place: Place) -> Pump | None:  # noqa: ARG002 - the same everywhere
         if self._workers is None:
