@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
-from recoup.strategies.circuit_breaker.phases import UNCOUNTED, CircuitBreakerState
+from recoup.strategies.circuit_breaker.permits import UNCOUNTED
+from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
 from recoup.strategies.circuit_breaker.state import Circuit
 from tests.strategies.circuit_breaker.services import ticked
 
@@ -38,7 +39,7 @@ class Model:
     config: CircuitBreakerConfig
     state: CircuitBreakerState = CLOSED
     visit: int = 1
-    outcomes: list[list[Any]] = field(default_factory=list)  # of this closed state: [failed, time]
+    outcomes: list[list[Any]] = field(default_factory=list)  # of this closed state: [failed, time, slow]
     until: float = 0.0
     probes: list[ModelCall] = field(default_factory=list)
     successes: int = 0
@@ -116,28 +117,59 @@ class Model:
             self.probes.remove(call)
         return current
 
-    def succeed(self, call: ModelCall, now: float) -> None:
+    def succeed(self, call: ModelCall, now: float, *, slow: bool = False) -> None:
         if call.visit == 0 or not self.counts(call, now):
             return
         if self.state is CLOSED:
-            self.outcomes.append([False, now])
+            self.outcomes.append([False, now, slow])
+            self.look(now)
+            return
+        if slow:
+            self.open(now)
             return
         self.successes += 1
         if self.successes >= self.config.success_threshold:
             self.change(CLOSED)
 
-    def fail(self, call: ModelCall, now: float) -> None:
+    def fail(self, call: ModelCall, now: float, *, slow: bool = False) -> None:
         if call.visit == 0 or not self.counts(call, now):
             return
         if self.state is HALF_OPEN:
             self.open(now)
             return
+        self.outcomes.append([True, now, slow])
+        self.look(now)
+
+    def recent(self, now: float) -> list[list[Any]]:
+        """Look through the outcomes for those in the window; ages begin anew after a clock that went backwards."""
         for outcome in self.outcomes:
             outcome[1] = min(outcome[1], now)
-        self.outcomes.append([True, now])
-        recent = self.outcomes[-self.config.window_size :]
-        window: Any = self.config.window_duration
-        if sum(failed and now - when <= window for failed, when in recent) >= self.config.failure_threshold:
+        size, duration = self.config.window_size, self.config.window_duration
+        last = self.outcomes if size is None else self.outcomes[-size:]
+        return [each for each in last if duration is None or now - each[1] <= duration]
+
+    def shares(self, now: float) -> tuple[float | None, float | None]:
+        """Work the shares out from the outcomes."""
+        config, recent = self.config, self.recent(now)
+        if config.failure_rate is None and config.slow_call_rate is None:
+            return None, None
+        if self.state is not CLOSED or self.holds or len(recent) < config.minimum_calls:
+            return None, None
+        failed, slow = (sum(each[index] for each in recent) / len(recent) for index in (0, 2))
+        return failed, None if config.slow_call_rate is None else slow
+
+    def look(self, now: float) -> None:
+        """Open if any rule says so."""
+        config, recent = self.config, self.recent(now)
+        newest_failed = bool(self.outcomes[-1][0])
+        failures = sum(each[0] for each in recent)
+        too_many = config.failure_threshold is not None and failures >= config.failure_threshold
+        row = config.consecutive_failures
+        last = self.outcomes[-row:] if row is not None else []
+        in_a_row = row is not None and len(last) == row and all(each[0] for each in last)
+        shares = zip(self.shares(now), (config.failure_rate, config.slow_call_rate), strict=True)
+        too_large = any(share is not None and limit is not None and share >= limit for share, limit in shares)
+        if (newest_failed and (too_many or in_a_row)) or too_large:
             self.open(now)
 
     def give_back(self, call: ModelCall, when: float) -> None:
@@ -159,18 +191,30 @@ class Model:
 
 SMALL = st.integers(1, 4)
 SECONDS = st.integers(2, 9)
+SHARES = st.sampled_from([0.25, 1 / 3, 0.5, 0.75, 1.0])
 
 
 @st.composite
 def configs(draw: st.DrawFn) -> CircuitBreakerConfig:
     """Draw small windows, short times, all caps."""
-    failures = draw(SMALL)
+    failures, row = draw(st.none() | SMALL), draw(st.none() | SMALL)
+    rate, slow = draw(st.none() | SHARES), draw(st.none() | SHARES)
+    if row is None and rate is None and slow is None and failures is None:
+        failures = draw(SMALL)
+    rates: dict[str, Any] = {} if rate is None and slow is None else {"minimum_calls": draw(SMALL)}
+    size = max(failures or 1, *rates.values(), 1) + draw(st.integers(0, 4))
+    ends = draw(st.sampled_from([(True, True), (True, False), (False, True)]))
     return CircuitBreakerConfig(
         failure_threshold=failures,
+        consecutive_failures=row,
+        failure_rate=rate,
+        slow_call_rate=slow,
+        slow_call_duration=None if slow is None else 1,
+        **rates,
         success_threshold=draw(SMALL),
-        window_size=failures + draw(st.integers(0, 4)),
+        window_size=size if ends[0] else None,
         timeout=draw(SECONDS),
-        window_duration=draw(SECONDS),
+        window_duration=draw(SECONDS) if ends[1] else None,
         half_open_max=draw(st.none() | SMALL),
         half_open_timeout=draw(st.none() | SECONDS),
         failure_on_result=bool if draw(st.booleans()) else None,
@@ -219,20 +263,22 @@ class BreakerMachine(RuleBasedStateMachine):
         return self.calls.pop(data.draw(st.integers(0, len(self.calls) - 1), label="which"))
 
     @precondition(lambda self: self.calls)
-    @rule(data=st.data())
-    def succeed(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), slow=st.booleans())
+    def succeed(self, data: st.DataObject, slow: bool) -> None:
         permit, call = self.ended(data)
-        self.model.succeed(call, self.now)
+        slow = slow and self.model.config.slow_call_rate is not None
+        self.model.succeed(call, self.now, slow=slow)
         if not ticked(permit):
-            self.circuit.succeeded(permit, self.now)
+            self.circuit.succeeded(permit, self.now, slow=slow)
 
     @precondition(lambda self: self.calls)
-    @rule(data=st.data())
-    def fail(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), slow=st.booleans())
+    def fail(self, data: st.DataObject, slow: bool) -> None:
         permit, call = self.ended(data)
-        self.model.fail(call, self.now)
+        slow = slow and self.model.config.slow_call_rate is not None
+        self.model.fail(call, self.now, slow=slow)
         if permit is not UNCOUNTED:
-            self.circuit.failed(permit, self.now, ValueError("no"))
+            self.circuit.failed(permit, self.now, ValueError("no"), slow=slow)
 
     @precondition(lambda self: self.calls)
     @rule(data=st.data(), twice=st.booleans())
@@ -291,6 +337,7 @@ class BreakerMachine(RuleBasedStateMachine):
         state, wait = self.circuit.view(self.now)
         assert (state, wait) == self.model.view(self.now)
         assert wait >= 0
+        assert self.circuit.shares(self.now) == self.model.shares(self.now)
         assert self.circuit.late == self.model.late
         assert self.circuit.opened == self.model.opened
         if self.circuit.era is not None:

@@ -80,7 +80,7 @@ def _short_windows(layers: Sequence[Strategy]) -> Iterator[str]:
             if outer.config.attempt_timeout is not None
         ]
         window = breaker.config.window_duration
-        if limits and window < 2 * min(limits):
+        if limits and window is not None and window < 2 * min(limits):
             yield (
                 f"the window of circuit_breaker ({window:g} s) is shorter than twice the limit of one call "
                 f"({min(limits):g} s): failures of slow calls are forgotten before they add up; give it a "

@@ -13,8 +13,12 @@ import pytest
 from recoup._core.conditions import when
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 
-COUNTS = ["failure_threshold", "success_threshold", "window_size", "half_open_max"]
-DURATIONS = ["timeout", "window_duration", "half_open_timeout"]
+COUNTS = [
+    *("failure_threshold", "success_threshold", "window_size", "consecutive_failures", "minimum_calls"),
+    "half_open_max",
+]
+DURATIONS = ["timeout", "window_duration", "half_open_timeout", "slow_call_duration"]
+RATES = ["failure_rate", "slow_call_rate"]
 CALLBACKS = ["on_open", "on_close", "on_half_open", "failure_on_result"]
 CONDITIONS = ["failure_on", "ignore_on"]
 
@@ -36,6 +40,11 @@ def test_defaults_are_those_of_the_contract() -> None:
         "failure_on": None,
         "ignore_on": None,
         "failure_on_result": None,
+        "consecutive_failures": None,
+        "failure_rate": None,
+        "slow_call_rate": None,
+        "slow_call_duration": None,
+        "minimum_calls": 10,
         "half_open_max": None,
         "half_open_timeout": None,
         "on_open": None,
@@ -60,7 +69,7 @@ def test_a_count_below_one_is_refused(field: str, value: int) -> None:
         made(**{field: value})
 
 
-@pytest.mark.parametrize("field", ["failure_threshold", "success_threshold", "window_size", "timeout"])
+@pytest.mark.parametrize("field", ["success_threshold", "minimum_calls", "timeout"])
 def test_what_cannot_be_absent_refuses_none(field: str) -> None:
     """None is no count and no duration (G1)."""
     with pytest.raises(TypeError, match=rf"^{field} must be "):
@@ -88,10 +97,73 @@ def test_a_duration_out_of_range_is_refused(field: str, value: object) -> None:
 @pytest.mark.parametrize("field", DURATIONS)
 def test_durations_may_be_timedeltas_and_become_seconds(field: str) -> None:
     """A duration is seconds as a float, or a timedelta."""
-    assert getattr(made(**{field: timedelta(minutes=2)}), field) == 120.0
-    value = getattr(made(**{field: 3}), field)
+    others = {"slow_call_rate": 0.5} if field == "slow_call_duration" else {}
+    assert getattr(made(**{field: timedelta(minutes=2)}, **others), field) == 120.0
+    value = getattr(made(**{field: 3}, **others), field)
     assert value == 3.0
     assert type(value) is float
+
+
+@pytest.mark.parametrize("field", RATES)
+@pytest.mark.parametrize("value", [True, "0.5", [0.5], object(), 1j])
+def test_a_share_that_is_no_number_is_refused(field: str, value: object) -> None:
+    """Wrong types, bool included, name the argument and the value (G1)."""
+    with pytest.raises(TypeError, match=rf"^{field} must be a number, not "):
+        made(**{field: value, "slow_call_duration": 1})
+
+
+@pytest.mark.parametrize("field", RATES)
+@pytest.mark.parametrize("value", [0, 0.0, -0.1, 1.01, 50, math.nan, math.inf])
+def test_a_share_out_of_range_is_refused(field: str, value: float) -> None:
+    """A share of none would open a healthy circuit, one above all never would; 50 is no percentage (G1)."""
+    with pytest.raises(ValueError, match=rf"^{field} must be greater than 0 and at most 1, not "):
+        made(**{field: value, "slow_call_duration": 1})
+
+
+def test_the_default_rule_yields_to_those_that_are_given() -> None:
+    """Who asks for a share does not get five failures as well, unless they say so (G1, C2)."""
+    assert made(failure_rate=0.5).failure_threshold is None
+    assert made(consecutive_failures=3).failure_threshold is None
+    assert made(slow_call_rate=0.5, slow_call_duration=1).failure_threshold is None
+    assert made(failure_rate=0.5, failure_threshold=5).failure_threshold == 5
+    assert dataclasses.replace(made(failure_rate=0.5), timeout=1).failure_threshold is None
+
+
+def test_a_circuit_that_nothing_opens_is_refused() -> None:
+    """At construction (G1, C2)."""
+    with pytest.raises(ValueError, match=r"^failure_threshold=None leaves no rule that opens the circuit: give "):
+        made(failure_threshold=None)
+
+
+@pytest.mark.parametrize("fields", [{"slow_call_rate": 0.5}, {"slow_call_duration": 1}])
+def test_half_a_rule_is_refused(fields: dict[str, float]) -> None:
+    """How many may be slow, and which are: neither means anything alone (G1)."""
+    with pytest.raises(ValueError, match=r"^slow_call_rate and slow_call_duration go together: "):
+        made(**fields)
+
+
+def test_a_minimum_without_a_share_is_refused() -> None:
+    """Counting failures needs none (G1)."""
+    with pytest.raises(ValueError, match=r"^minimum_calls has a meaning only with failure_rate or slow_call_rate"):
+        made(minimum_calls=5)
+
+
+def test_a_minimum_larger_than_its_window_is_refused() -> None:
+    """It would never open: a fault of peers (G1). Defaults yield on either side."""
+    with pytest.raises(ValueError, match=r"^window_size \(9\) must be at least minimum_calls \(10\): "):
+        made(failure_rate=0.5, window_size=9, minimum_calls=10)
+    assert made(failure_rate=0.5, minimum_calls=25).window_size == 25
+    assert made(failure_rate=0.5, window_size=9).minimum_calls == 9
+    assert made(failure_rate=0.5, window_size=100).minimum_calls == 10
+    assert made(failure_rate=0.5, window_size=None).minimum_calls == 10
+
+
+def test_a_window_has_an_end() -> None:
+    """Calls or seconds; either may be left out (G1, C2)."""
+    with pytest.raises(ValueError, match=r"^window_size and window_duration must not both be None"):
+        made(window_size=None, window_duration=None)
+    assert made(window_size=None, failure_threshold=20).window_size is None
+    assert made(window_duration=None).window_duration is None
 
 
 @pytest.mark.parametrize("field", CALLBACKS)

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from recoup.strategies.circuit_breaker import forks
+from recoup.strategies.circuit_breaker.cause import Cause
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 from recoup.strategies.circuit_breaker.news import News, Notice
-from recoup.strategies.circuit_breaker.phases import UNCOUNTED, Cause, CircuitBreakerState, Closed, Lease
+from recoup.strategies.circuit_breaker.permits import UNCOUNTED, Lease
+from recoup.strategies.circuit_breaker.phases import CircuitBreakerState, Closed
 from recoup.strategies.circuit_breaker.state import Circuit
 from recoup.strategies.circuit_breaker.strategy import CircuitBreaker
 from tests.strategies.circuit_breaker.services import ticked
@@ -325,8 +327,9 @@ def test_a_lease_is_given_back_exactly_once() -> None:
     lease = permit(made, 60.0)
     lease.give_back(61.0)
     lease.give_back(62.0)
+    expected = [(lease.key, 61.0)]
     del lease
-    assert [(key, when) for _, key, when in made._returned] == [(0, 61.0)]
+    assert [(key, when) for _, key, when in made._returned] == expected
 
 
 def test_a_give_back_interrupted_in_the_middle_does_no_harm() -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from recoup.strategies.circuit_breaker.phases import Permit
+    from recoup.strategies.circuit_breaker.permits import Permit
     from recoup.strategies.circuit_breaker.strategy import CircuitBreaker
 
 __all__ = ["Guard", "left", "push"]

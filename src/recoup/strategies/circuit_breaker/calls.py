@@ -6,12 +6,14 @@ Here the circuit meets the clock, the user's conditions, the callbacks and the l
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, cast
 
 from recoup._core import clock, conditions, emit, mode, timing
 from recoup.errors import CircuitBreakerError
 from recoup.strategies.circuit_breaker import forks
-from recoup.strategies.circuit_breaker.phases import UNCOUNTED, CircuitBreakerState, Timed, Uncounted
+from recoup.strategies.circuit_breaker.permits import UNCOUNTED, Timed, Uncounted
+from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
 from recoup.strategies.circuit_breaker.state import Circuit
 from recoup.strategies.circuit_breaker.window import Tally
 
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
     from recoup._core.strategy import Strategy
     from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
     from recoup.strategies.circuit_breaker.news import Notice
-    from recoup.strategies.circuit_breaker.phases import Closed, Lease, Permit
+    from recoup.strategies.circuit_breaker.permits import Lease, Permit
+    from recoup.strategies.circuit_breaker.phases import Closed
 
 __all__ = ["Calls"]
 
@@ -41,12 +44,25 @@ class Calls:
         refused: How many calls were refused.
     """
 
-    __slots__ = ("__weakref__", "_bad", "_callbacks", "_counts", "_owner", "_timed", "circuit", "refused")
+    __slots__ = (
+        "__weakref__",
+        "_bad",
+        "_callbacks",
+        "_counts",
+        "_judges_seconds",
+        "_owner",
+        "_slow",
+        "_timed",
+        "circuit",
+        "refused",
+    )
 
     def __init__(self, owner: Strategy, config: CircuitBreakerConfig) -> None:
         self._owner = owner
         self._bad = config.failure_on_result
-        self._timed = _wants_seconds(self._bad)
+        self._slow = math.inf if config.slow_call_duration is None else cast("float", config.slow_call_duration)
+        self._judges_seconds = _wants_seconds(self._bad)
+        self._timed = self._judges_seconds or self._slow < math.inf
         self.circuit = Circuit(config, timed=self._timed)
         self.refused = Tally()
         forks.keep(self)
@@ -71,6 +87,9 @@ class Calls:
             return UNCOUNTED
         now = clock.monotonic()
         circuit = self.circuit
+        passing = circuit.passing
+        if passing is not None:
+            return Timed(passing, now) if self._timed else passing
         wait = circuit.shut(now)
         if not wait:
             circuit.advance(now)
@@ -95,7 +114,9 @@ class Calls:
             outer: The layers outside this one in the same stack.
             theirs: The consumer of a stream threw it in.
         """
+        began = math.inf
         if isinstance(permit, Timed):
+            began = permit.began
             permit = permit.permit
         if isinstance(permit, Uncounted):
             return False
@@ -103,20 +124,23 @@ class Calls:
             counts = not theirs and self._judged(permit, self._counts, error)
         else:
             counts = bool(outer) and not isinstance(error, _NOT_OURS) and timing.struck_in(outer)
+        now = clock.monotonic()
         if counts:
-            return self._recorded(self.circuit.failed(permit, clock.monotonic(), error))
-        permit.give_back(clock.monotonic())
+            return self._recorded(self.circuit.failed(permit, now, error, slow=now - began >= self._slow))
+        permit.give_back(now)
         return False
 
     def returned(self, permit: Permit, result: object) -> bool:
         """Record a success that `tick` did not count; tell whether there is news."""
-        judged: tuple[Any, ...] = (result,)
+        seconds = 0.0
         if isinstance(permit, Timed):
-            judged = result, max(0.0, clock.monotonic() - permit.began)
+            seconds = max(0.0, clock.monotonic() - permit.began)
             permit = permit.permit
+        slow = seconds >= self._slow
+        judged = (result, seconds) if self._judges_seconds else (result,)
         if self._bad is not None and self._judged(permit, self._turned_down, *judged):
-            return self._recorded(self.circuit.failed(permit, clock.monotonic(), None))
-        return self._recorded(self.circuit.succeeded(permit, clock.monotonic()))
+            return self._recorded(self.circuit.failed(permit, clock.monotonic(), None, slow=slow))
+        return self._recorded(self.circuit.succeeded(permit, clock.monotonic(), slow=slow))
 
     def leave(self, permit: Closed | Lease | Uncounted, thrown: BaseException) -> Closed | Lease | Uncounted:
         """Give the permit of a stream back when its consumer closes it, before the generator's own clean-up runs.

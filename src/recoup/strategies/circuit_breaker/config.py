@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CircuitBreakerConfig"]
 
+_FAILURE_THRESHOLD = checks.DefaultInt(5)
 _WINDOW_SIZE = checks.DefaultInt(10)
+_MINIMUM_CALLS = checks.DefaultInt(10)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,13 +24,25 @@ class CircuitBreakerConfig:
     """Say what counts as a failure, how many open the circuit, and what it takes to close it again.
 
     Args:
-        failure_threshold: This many failures in the window open the circuit; at least 1. Default 5.
+        failure_threshold: This many failures in the window open the circuit; at least 1. `None`: no such rule.
+            Default 5, or none if another rule is given.
         success_threshold: This many successful probes close it again; at least 1. Default 2.
         timeout: Seconds (or a timedelta) that the circuit stays open before it lets probes through; more than 0.
             Default 60.0.
-        window_size: Only failures among the last `window_size` calls count; at least `failure_threshold`. Default 10;
-            a larger `failure_threshold` raises the default.
-        window_duration: Only failures of the last `window_duration` seconds count; more than 0. Default 60.0.
+        window_size: Only the last `window_size` calls count; at least `failure_threshold` and `minimum_calls`. `None`:
+            any number of them. Default 10; a larger `failure_threshold` or `minimum_calls` raises the default.
+        window_duration: Only the last `window_duration` seconds count; more than 0. `None`: any number of them; not
+            together with `window_size=None`. Default 60.0.
+        consecutive_failures: This many failures in a row, however far apart in time, open the circuit; at least 1.
+            Default `None`: no such rule.
+        failure_rate: This share of failures in the window, or more, opens the circuit; above 0, at most 1. Default
+            `None`: no such rule.
+        slow_call_rate: This share of slow calls in the window, or more, opens the circuit; above 0, at most 1. A slow
+            probe is a failure. Goes with `slow_call_duration`. Default `None`: no such rule.
+        slow_call_duration: A call that takes this many seconds, or more, is slow, whether it fails or not; more than 0.
+            Goes with `slow_call_rate`. Default `None`.
+        minimum_calls: A share is known, and can open the circuit, from this many calls in the window; at least 1.
+            Default 10, or `window_size` if that is less.
         failure_on: Which errors are failures: a type, a list of types, a predicate or a condition (`when`). All others
             are neutral, as if the call had not been made. Short name in decorators: `on`. Default `None`: every
             `Exception` but our own refusals. In an exception group one such error is enough.
@@ -58,11 +72,16 @@ class CircuitBreakerConfig:
 
     ON: ClassVar[str] = "failure_on"
 
-    failure_threshold: int = 5
+    failure_threshold: int | None = _FAILURE_THRESHOLD
     success_threshold: int = 2
     timeout: Seconds = 60.0
-    window_size: int = _WINDOW_SIZE
-    window_duration: Seconds = 60.0
+    window_size: int | None = _WINDOW_SIZE
+    window_duration: Seconds | None = 60.0
+    consecutive_failures: int | None = None
+    failure_rate: float | None = None
+    slow_call_rate: float | None = None
+    slow_call_duration: Seconds | None = None
+    minimum_calls: int = _MINIMUM_CALLS
     failure_on: ConditionSpec | None = None
     ignore_on: ConditionSpec | None = None
     failure_on_result: Callable[..., bool] | None = None
@@ -74,14 +93,12 @@ class CircuitBreakerConfig:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        _check_counts(self, put)
-        for argument in ("timeout", "window_duration"):
-            put(self, argument, checks.duration(argument, getattr(self, argument), zero=False))
-        put(
-            self,
-            "half_open_timeout",
-            checks.optional_duration("half_open_timeout", self.half_open_timeout, zero=False),
-        )
+        put(self, "timeout", checks.duration("timeout", self.timeout, zero=False))
+        for argument in ("window_duration", "slow_call_duration", "half_open_timeout"):
+            put(self, argument, checks.optional_duration(argument, getattr(self, argument), zero=False))
+        _check_numbers(self)
+        _check_rules(self, put)
+        _check_window(self, put)
         for argument in ("failure_on", "ignore_on"):
             if getattr(self, argument) is not None:
                 conditions.compiled(argument, getattr(self, argument))
@@ -91,19 +108,58 @@ class CircuitBreakerConfig:
             raise TypeError("failure_on_result must be a plain function: decisions are made without waiting")
 
 
-def _check_counts(config: CircuitBreakerConfig, put: Callable[[object, str, object], None]) -> None:
-    """Check the counts, and the window against the threshold; a default yields to the one that was given."""
-    for argument in ("failure_threshold", "success_threshold", "window_size"):
+def _check_numbers(config: CircuitBreakerConfig) -> None:
+    """Check each number by itself."""
+    for argument in ("success_threshold", "minimum_calls"):
         checks.count(argument, getattr(config, argument))
-    if config.half_open_max is not None:
-        checks.count("half_open_max", config.half_open_max)
-    if isinstance(config.window_size, checks.DefaultInt):
-        put(config, "window_size", checks.DefaultInt(max(_WINDOW_SIZE, config.failure_threshold)))
-    elif config.window_size < config.failure_threshold:
+    for argument in ("failure_threshold", "window_size", "consecutive_failures", "half_open_max"):
+        if getattr(config, argument) is not None:
+            checks.count(argument, getattr(config, argument))
+    for argument in ("failure_rate", "slow_call_rate"):
+        if getattr(config, argument) is not None:
+            checks.number(argument, getattr(config, argument), low=0, high=1, low_ok=False)
+
+
+def _check_rules(config: CircuitBreakerConfig, put: Callable[[object, str, object], None]) -> None:
+    """Check that something opens the circuit; the default rule yields to those that were given."""
+    rates = config.failure_rate is not None or config.slow_call_rate is not None
+    if (config.slow_call_rate is None) is not (config.slow_call_duration is None):
         raise ValueError(
-            f"window_size ({config.window_size}) must be at least failure_threshold ({config.failure_threshold}): "
-            "a window that holds fewer calls than that never opens the circuit"
+            "slow_call_rate and slow_call_duration go together: the one says how many calls may be slow, the other "
+            "which are; give both or neither"
         )
+    if not rates and not isinstance(config.minimum_calls, checks.DefaultInt):
+        raise ValueError("minimum_calls has a meaning only with failure_rate or slow_call_rate: give one of them")
+    if rates or config.consecutive_failures is not None:
+        if isinstance(config.failure_threshold, checks.DefaultInt):
+            put(config, "failure_threshold", None)
+    elif config.failure_threshold is None:
+        raise ValueError(
+            "failure_threshold=None leaves no rule that opens the circuit: give consecutive_failures, failure_rate or "
+            "slow_call_rate"
+        )
+
+
+def _check_window(config: CircuitBreakerConfig, put: Callable[[object, str, object], None]) -> None:
+    """Check the window against what is counted in it; defaults yield to what was given."""
+    size, minimum = config.window_size, config.minimum_calls
+    least = {"failure_threshold": config.failure_threshold or 1}
+    if not isinstance(minimum, checks.DefaultInt):
+        least["minimum_calls"] = minimum
+    if size is None:
+        if config.window_duration is None:
+            raise ValueError("window_size and window_duration must not both be None: a window has an end")
+    elif isinstance(size, checks.DefaultInt):
+        put(config, "window_size", checks.DefaultInt(max(_WINDOW_SIZE, *least.values())))
+    else:
+        for argument, value in least.items():
+            if size < value:
+                raise ValueError(
+                    f"window_size ({size}) must be at least {argument} ({value}): "
+                    "a window that holds fewer calls than that never opens the circuit"
+                )
+        if isinstance(minimum, checks.DefaultInt):
+            put(config, "minimum_calls", checks.DefaultInt(min(_MINIMUM_CALLS, size)))
 
 
 if TYPE_CHECKING:
@@ -113,11 +169,16 @@ if TYPE_CHECKING:
 
         name: str | None
         on: ConditionSpec | None
-        failure_threshold: int
+        failure_threshold: int | None
         success_threshold: int
         timeout: Seconds
-        window_size: int
-        window_duration: Seconds
+        window_size: int | None
+        window_duration: Seconds | None
+        consecutive_failures: int | None
+        failure_rate: float | None
+        slow_call_rate: float | None
+        slow_call_duration: Seconds | None
+        minimum_calls: int
         failure_on: ConditionSpec | None
         ignore_on: ConditionSpec | None
         failure_on_result: Callable[..., bool] | None

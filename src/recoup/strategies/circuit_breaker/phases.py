@@ -1,4 +1,4 @@
-"""The states of a circuit as objects, and the permits that calls hold of them.
+"""The states of a circuit as objects.
 
 Nothing here locks: the circuit does, for all of it except what is marked as lock-free.
 """
@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 from enum import Enum
-from itertools import repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, cast
 
-from recoup.strategies.circuit_breaker.window import FailureWindow, numbers, some
+from recoup.strategies.circuit_breaker.cause import Cause
+from recoup.strategies.circuit_breaker.permits import ASK, Lease
+from recoup.strategies.circuit_breaker.rates import Breach
+from recoup.strategies.circuit_breaker.window import numbers, some
 
 if TYPE_CHECKING:
     from collections import deque
@@ -18,20 +20,9 @@ if TYPE_CHECKING:
     from typing import ClassVar, TypeAlias
 
     from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
+    from recoup.strategies.circuit_breaker.rules import Rules
 
-__all__ = [
-    "ASK",
-    "GRAIN",
-    "UNCOUNTED",
-    "Cause",
-    "CircuitBreakerState",
-    "Closed",
-    "HalfOpen",
-    "Held",
-    "Lease",
-    "Open",
-    "Timed",
-]
+__all__ = ["GRAIN", "CircuitBreakerState", "Closed", "HalfOpen", "Held", "Open", "Probing"]
 
 GRAIN = 1e-6
 """An open time is over this many seconds early.
@@ -58,46 +49,56 @@ class CircuitBreakerState(Enum):
     DISABLED = "disabled"
 
 
-ASK: Iterator[None] = repeat(None)
-"""Counts nothing, ever: what `tick` is where each success must be recorded under the lock."""
-
-
 class Closed:
     """A closed circuit, and the permit of every call that begins in it.
 
-    Successes matter only in so far as they push failures out of the window. So nobody counts them while no failure is
-    recent; after a failure they take numbers from an iterator, which needs no lock, until it is out of the window.
+    While rules count failures only, successes matter only in so far as they push failures out of the window. So nobody
+    counts them while no failure is recent; after a failure they take numbers from an iterator, which needs no lock,
+    until it is out of the window.
 
     Attributes:
         tick: Counts a success without a lock, by `next(tick, None)`, which gives None where it has to be recorded under
             the lock. None instead of an iterator while nobody counts successes.
+        rates: The shares of failures and slow calls, if a rule asks for them.
     """
 
-    __slots__ = ("_newest", "_numbers", "_size", "_window", "tick")
+    __slots__ = ("_newest", "_numbers", "_reach", "_windows", "rates", "tick")
     state: ClassVar[CircuitBreakerState] = CircuitBreakerState.CLOSED
 
-    def __init__(self, config: CircuitBreakerConfig) -> None:
+    def __init__(self, rules: Rules) -> None:
         self._numbers = numbers()
-        self._size = config.window_size
-        self._newest = -config.window_size
-        self._window = FailureWindow(config)
-        self.tick: Iterator[object] | None = None if config.failure_on_result is None else ASK
+        self._reach = rules.reach
+        self._newest = 0
+        self._windows = rules.windows()
+        self.rates = rules.rates()
+        self.tick: Iterator[object] | None = ASK if rules.asks else None
 
-    def failed(self, now: float) -> bool:
-        """Record a failure; tell whether there are too many now."""
+    def failed(self, now: float, *, slow: bool) -> Breach | None:
+        """Record a failure; tell what there is too much of now, if anything."""
         self._newest = number = next(self._numbers)
-        if self.tick is not ASK:
-            self.tick = some(self._numbers, self._size - 1)
-        return self._window.failed(number, now)
+        if self.tick is not ASK and self._reach:
+            self.tick = some(self._numbers, self._reach - 1)
+        breach = None if self.rates is None else self.rates.record(now, failed=True, slow=slow)
+        too_many = [window.failed(number, now) for window in self._windows]
+        return Breach.COUNT if any(too_many) else breach
 
-    def succeeded(self) -> None:
-        """Record a success that `tick` did not count: it always asks, or has no numbers left."""
+    def succeeded(self, now: float, *, slow: bool) -> Breach | None:
+        """Record a success that `tick` did not count; tell what there is too much of now, if anything."""
         number = next(self._numbers)
-        if self.tick is not ASK and number - self._newest >= self._size:
+        if self.tick is not ASK and number - self._newest >= self._reach:
             self.tick = None  # what is out of the window now stays out, counted or not
+        return None if self.rates is None else self.rates.record(now, failed=False, slow=slow)
+
+    def accused(self, breach: Breach, now: float) -> Cause:
+        """Put a share that is too large into words."""
+        assert self.rates is not None  # noqa: S101 - for the type checker: who else saw the share
+        return Cause.said(breach.value, self.rates.words(breach), now)
 
     def give_back(self, now: float) -> None:
         """Do nothing: a neutral call leaves no trace in a closed circuit."""
+
+
+_keys = numbers()  # of probes; one supply for all circuits, since a key needs no more than to be new
 
 
 class Open:
@@ -112,6 +113,29 @@ class Open:
 
     def __init__(self, until: float) -> None:
         self.until = until
+
+
+class Probing(NamedTuple):
+    """How probes are let through.
+
+    Attributes:
+        successes: So many close the circuit.
+        at_once: No more than this many run at the same time.
+        in_all: No more than this many are let through, neutral ones apart: more could not matter.
+        seconds: After this a probe that has not returned is lost.
+    """
+
+    successes: int
+    at_once: int
+    in_all: int
+    seconds: float
+
+    @classmethod
+    def of(cls, config: CircuitBreakerConfig) -> Probing:
+        """Read a configuration."""
+        at_once = config.half_open_max or config.success_threshold
+        seconds = cast("float", config.half_open_timeout or config.timeout)  # the config made seconds of both
+        return cls(config.success_threshold, at_once, max(at_once, config.success_threshold), seconds)
 
 
 class HalfOpen:
@@ -130,6 +154,17 @@ class HalfOpen:
         self.successes = 0
         self.out: dict[int, float] = {}
         self.lapsed = math.inf
+
+    def lease(self, returned: deque[tuple[HalfOpen, int, float]], limits: Probing, now: float) -> Lease | None:
+        """Let a probe through, or None if there are enough."""
+        self.restart(now + limits.seconds)
+        running = len(self.out)
+        if running >= limits.at_once or running + self.successes >= limits.in_all:
+            return None
+        # First the lease, then its entry: interrupted in between, nothing is lost, and afterwards it returns itself.
+        lease = Lease(returned, self, next(_keys))
+        self.out[lease.key] = now + limits.seconds
+        return lease
 
     def take_back(self, key: int, when: float) -> None:
         """Take in a probe that ended neutrally; too late is as bad as never."""
@@ -162,92 +197,5 @@ class Held:
         self.beneath = beneath
 
 
-class Cause:
-    """What opened a circuit. Not the exception, which would keep a request's locals alive (C7).
-
-    Attributes:
-        error_type: Its type name.
-        text: Its text, at most 200 characters; empty until `word` was called.
-        at: When that was.
-    """
-
-    __slots__ = ("at", "error_type", "text")
-
-    def __init__(self, error: BaseException | None, at: float) -> None:
-        self.error_type = "UnacceptableResult" if error is None else type(error).__qualname__
-        self.text = ""
-        self.at = at
-
-    def word(self, error: BaseException | None) -> None:
-        """Put the error into words. This runs the user's code: never under a lock."""
-        if error is None:
-            self.text = "failure_on_result counted the result as a failure"
-            return
-        try:
-            text = str(error)
-        except Exception:  # noqa: BLE001 - the user's own __str__; the circuit opens all the same
-            text = "(an error whose text cannot be made)"
-        self.text = text if len(text) <= 200 else text[:197] + "..."
-
-
-class Lease:
-    """The permit of one probe. Dropped without a word, it gives itself back.
-
-    Attributes:
-        key: Its key in `HalfOpen.out`.
-        phase: The state it belongs to; None once it is settled.
-    """
-
-    __slots__ = ("_returned", "key", "phase")
-
-    def __init__(self, returned: deque[tuple[HalfOpen, int, float]], phase: HalfOpen, key: int) -> None:
-        self._returned = returned
-        self.key = key
-        self.phase: HalfOpen | None = phase
-
-    tick = ASK
-
-    def give_back(self, now: float) -> None:
-        """Give the probe back neutrally, once, at this moment (lock-free)."""
-        if self.phase is not None:
-            self._returned.append((self.phase, self.key, now))
-            self.phase = None
-
-    def __del__(self) -> None:
-        # Nobody knows when it was really over, so the benefit of the doubt: in time. Reading a clock is no work for a
-        # finaliser, which may run at the end of the interpreter.
-        self.give_back(-math.inf)
-
-
-class Timed:
-    """A permit, and when the call began: for a `failure_on_result` that wants to know how long it took.
-
-    Attributes:
-        permit: What was granted.
-        began: Seconds on a monotonic clock.
-    """
-
-    __slots__ = ("began", "permit")
-
-    def __init__(self, permit: Closed | Lease, began: float) -> None:
-        self.permit = permit
-        self.began = began
-
-    tick = ASK
-
-
-class Uncounted:
-    """The permit of a call that the circuit takes no notice of."""
-
-    __slots__ = ()
-    tick = None
-
-    def give_back(self, now: float) -> None:
-        """Do nothing."""
-
-
-UNCOUNTED = Uncounted()
-
 if TYPE_CHECKING:
     Phase: TypeAlias = Closed | Open | HalfOpen | Held
-    Permit: TypeAlias = Closed | Lease | Uncounted | Timed

@@ -23,27 +23,20 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from itertools import count
 from threading import Lock
 from typing import TYPE_CHECKING, cast
 
+from recoup.strategies.circuit_breaker.cause import Cause
 from recoup.strategies.circuit_breaker.news import News, Notice
-from recoup.strategies.circuit_breaker.phases import (
-    ASK,
-    GRAIN,
-    UNCOUNTED,
-    Cause,
-    CircuitBreakerState,
-    Closed,
-    HalfOpen,
-    Held,
-    Lease,
-    Open,
-)
+from recoup.strategies.circuit_breaker.permits import ASK, UNCOUNTED, Lease
+from recoup.strategies.circuit_breaker.phases import GRAIN, CircuitBreakerState, Closed, HalfOpen, Held, Open, Probing
+from recoup.strategies.circuit_breaker.rates import Breach
+from recoup.strategies.circuit_breaker.rules import Rules
 
 if TYPE_CHECKING:
     from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
-    from recoup.strategies.circuit_breaker.phases import Permit, Phase, Uncounted
+    from recoup.strategies.circuit_breaker.permits import Permit, Uncounted
+    from recoup.strategies.circuit_breaker.phases import Phase
 
 __all__ = ["Circuit"]
 
@@ -66,7 +59,8 @@ class Circuit:
         timed: Whether every call has to ask, so that somebody knows when it began.
 
     Attributes:
-        era: The permit of a closed circuit, for calls that need not ask; else None.
+        passing: The permit of a closed circuit with nothing to tell, which needs no lock; else None.
+        era: The same, for calls that need not ask; else None.
         phase: The current state.
         news: Transitions that have not been told yet.
         cause: What opened the circuit last; None while it is closed.
@@ -75,21 +69,19 @@ class Circuit:
     """
 
     def __init__(self, config: CircuitBreakerConfig, *, timed: bool = False) -> None:
-        self._config = config
         self._open_time = cast("float", config.timeout)  # the config made seconds of both
-        self._lease_time = cast("float", config.half_open_timeout or config.timeout)
-        self._at_once = config.half_open_max or config.success_threshold
-        self._in_all = max(self._at_once, config.success_threshold)
+        self._probing = Probing.of(config)
         self._holds: dict[object, CircuitBreakerState] = {}
-        self._keys = count()
         self._returned: deque[tuple[HalfOpen, int, float]] = deque()
         self._lock = Lock()
         self.news = News()
         self.cause: Cause | None = None
         self.opened = 0
         self.late = 0
-        self.phase: Phase = Closed(config)
+        self._rules = Rules(config)
+        self.phase: Phase = Closed(self._rules)
         self._timed = timed
+        self.passing: Closed | None = self.phase
         self.era: Closed | None = None if timed else self.phase
 
     # Calls
@@ -116,44 +108,49 @@ class Circuit:
         with self._lock:
             phase = self.phase
             if isinstance(phase, Closed):
-                if not self.news and not self._timed:
-                    self.era = phase
+                if not self.news:
+                    self.passing = phase
+                    self.era = None if self._timed else phase
                 return phase
             if isinstance(phase, HalfOpen):
-                return self._lease_locked(phase, now)
+                return phase.lease(self._returned, self._probing, now)
             return UNCOUNTED if phase.state is CircuitBreakerState.DISABLED else None  # open, or forced to be
 
-    def succeeded(self, permit: Permit, now: float) -> bool:
-        """Record a success that its `tick` did not count; tell whether it counted."""
+    def succeeded(self, permit: Permit, now: float, *, slow: bool = False) -> bool:
+        """Record a success that its `tick` did not count; tell whether it counted. A slow probe is a failure."""
         with self._lock:
             if not self._settled_locked(permit, now):
                 return False
             if isinstance(permit, Closed):
-                permit.succeeded()
-                return True
-            phase = self.phase
-            assert isinstance(phase, HalfOpen)  # noqa: S101 - for the type checker; _settled_locked saw it
-            phase.successes += 1
-            if phase.successes >= self._config.success_threshold:
-                self.cause = None
-                self._move_locked(Closed(self._config))
+                breach = permit.succeeded(now, slow=slow)
+                if breach is not None:
+                    self._open_locked(now, permit.accused(breach, now))
+            elif slow:
+                self._open_locked(now, Cause.said(Breach.SLOWNESS.value, "a probe was slow", now))
+            else:
+                self._probed_locked()
             return True
 
-    def failed(self, permit: Permit, now: float, error: BaseException | None) -> bool:
+    def failed(self, permit: Permit, now: float, error: BaseException | None, *, slow: bool = False) -> bool:
         """Record a failure; tell whether it counted.
 
         Args:
             permit: Of the call.
             now: Seconds on a monotonic clock.
             error: Not kept; None for a result that counts as a failure.
+            slow: Whether the call was slow.
         """
         with self._lock:
             if not self._settled_locked(permit, now):
                 return False
-            if isinstance(permit, Closed) and not permit.failed(now):
-                return True
-            self.cause = cause = Cause(error, now)
-            self._open_locked(now, cause.error_type)
+            cause = Cause(error, now)
+            if isinstance(permit, Closed):
+                breach = permit.failed(now, slow=slow)
+                if breach is None:
+                    return True
+                if breach is Breach.SLOWNESS:
+                    cause = permit.accused(breach, now)
+            self._open_locked(now, cause)
         cause.word(error)
         return True
 
@@ -176,6 +173,14 @@ class Circuit:
         wait = min(until - now, self._open_time)
         return (CircuitBreakerState.OPEN, wait) if wait > GRAIN else (CircuitBreakerState.HALF_OPEN, 0.0)
 
+    def shares(self, now: float) -> tuple[float | None, float | None]:
+        """Tell the shares of failures and of slow calls; None for what is not known."""
+        with self._lock:
+            phase = self.phase
+            if not isinstance(phase, Closed) or phase.rates is None:
+                return None, None
+            return phase.rates.shares(now)
+
     # By hand
 
     def hold(self, key: object, state: CircuitBreakerState, now: float) -> None:
@@ -196,7 +201,7 @@ class Circuit:
         with self._lock:
             self._holds.clear()
             self.cause = None
-            self._move_locked(Closed(self._config))
+            self._move_locked(Closed(self._rules))
 
     def renew(self) -> None:
         """Begin anew in the child of a fork: same state, no calls, and a lock that nobody holds (G18)."""
@@ -218,7 +223,7 @@ class Circuit:
         """Open again if a probe has expired, at the moment at which it did."""
         self._take_in_locked()
         if isinstance(self.phase, HalfOpen):
-            self.phase.restart(now + self._lease_time)
+            self.phase.restart(now + self._probing.seconds)
             lost = self.phase.lost(now)
             if lost < math.inf:
                 self._open_locked(lost, None)
@@ -228,34 +233,37 @@ class Circuit:
             phase, key, when = self._returned.popleft()
             phase.take_back(key, when)
 
-    def _lease_locked(self, phase: HalfOpen, now: float) -> Lease | None:
-        phase.restart(now + self._lease_time)
-        running = len(phase.out)
-        if running >= self._at_once or running + phase.successes >= self._in_all:
-            return None
-        # First the lease, then its entry: interrupted in between, nothing is lost, and afterwards it returns itself.
-        lease = Lease(self._returned, phase, next(self._keys))
-        phase.out[lease.key] = now + self._lease_time
-        return lease
-
     def _settled_locked(self, permit: Permit, now: float) -> bool:
         """Take a permit back for good; tell whether its outcome counts."""
+        if permit is self.phase:  # a closed one, and there is nothing to lose
+            return True
         self._lose_locked(now)
         if isinstance(permit, Lease):
             phase, permit.phase = permit.phase, None
             if phase is not None and phase.out.pop(permit.key, None) is not None and phase is self.phase:
                 return True
-        elif permit is self.phase:
-            return True
         self.late += 1
         return False
 
-    def _open_locked(self, since: float, error_type: str | None) -> None:
+    def _probed_locked(self) -> None:
+        """Take a success of a probe."""
+        phase = self.phase
+        assert isinstance(phase, HalfOpen)  # noqa: S101 - for the type checker; _settled_locked saw it
+        phase.successes += 1
+        if phase.successes >= self._probing.successes:
+            self.cause = None
+            self._move_locked(Closed(self._rules))
+
+    def _open_locked(self, since: float, cause: Cause | None) -> None:
+        """Open, for a cause, or for want of a probe: then the cause is still the one before."""
         self.opened += 1
-        self._move_locked(Open(since + self._open_time), error_type)
+        if cause is not None:
+            self.cause = cause
+        self._move_locked(Open(since + self._open_time), None if cause is None else cause.error_type)
 
     def _move_locked(self, phase: Phase, error_type: str | None = None) -> None:
-        before, self.era = self.phase, None
+        before = self.phase
+        self.era = self.passing = None
         if isinstance(before, Closed):
             before.tick = ASK  # a call that began in it will ask, and hear that it is late
         self.phase = phase
@@ -275,5 +283,5 @@ class Circuit:
     def _fresh(self, phase: Phase) -> Phase:
         """Make the same state without the calls that began in it; an open one has none, and its time goes on."""
         if isinstance(phase, Closed):
-            return Closed(self._config)
+            return Closed(self._rules)
         return HalfOpen() if isinstance(phase, HalfOpen) else phase

@@ -8,7 +8,7 @@ from recoup._core import checks, clock
 from recoup._core.colour import described
 from recoup._core.conditions import when
 from recoup._core.strategy import Pump, Strategy, decorating
-from recoup.strategies.circuit_breaker import blocks, control, pumps
+from recoup.strategies.circuit_breaker import blocks, control, pumps, rules
 from recoup.strategies.circuit_breaker.calls import Calls
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 
@@ -92,6 +92,20 @@ class CircuitBreaker(Strategy):
         circuit = self._calls.circuit
         return {"opened": circuit.opened, "refused": self._calls.refused.value(), "late": circuit.late}
 
+    @property
+    def failure_rate(self) -> float | None:
+        """The share of failures in the window, 0 to 1; `None` while it is not known.
+
+        That is: while there are fewer than `minimum_calls`, while the circuit is not closed, and always if the breaker
+        has neither `failure_rate` nor `slow_call_rate` as a rule, since it then keeps no shares.
+        """
+        return self._calls.circuit.shares(clock.monotonic())[0]
+
+    @property
+    def slow_call_rate(self) -> float | None:
+        """The share of slow calls in the window, 0 to 1; `None` while it is not known, as `failure_rate` is."""
+        return self._calls.circuit.shares(clock.monotonic())[1]
+
     def guard(self) -> Guard:
         """Make a block object for `with` or `async with` whose entry and exit may happen in different contexts.
 
@@ -152,10 +166,7 @@ class CircuitBreaker(Strategy):
         counted = "every Exception" if config.failure_on is None else str(when(config.failure_on))
         spared = "" if config.ignore_on is None else f" but {when(config.ignore_on)}"
         return (
-            (
-                f"opens after {config.failure_threshold} failures within the last {config.window_size} calls and "
-                f"{config.window_duration:g} s"
-            ),
+            rules.said(config),
             f"counts {counted}{spared}; refusals of ours and cancellations from outside are no failures",
             f"refuses for {config.timeout:g} s, then closes after {config.success_threshold} successful trials",
         )

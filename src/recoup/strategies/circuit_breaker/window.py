@@ -1,4 +1,6 @@
-"""Which failures are recent: the last `size` calls, and of these the last `duration` seconds.
+"""Which failures are recent: those in the last `size` calls, and of these in the last `duration` seconds.
+
+Failures in a row are those of a window that is no larger than their number, so this serves that rule as well (C2).
 
 Calls are numbered as they end. A success takes a number and leaves no trace, so it needs no lock: `itertools.count`
 hands out each number exactly once. Only failures are kept, with number and time. Numbers say how far apart failures
@@ -17,15 +19,13 @@ Times never fall because a clock that goes backwards restarts the ages of what i
 from __future__ import annotations
 
 import sys
-from collections import deque
+from array import array
 from itertools import count, islice
 from threading import Lock
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 
 __all__ = ["FailureWindow", "Tally", "numbers", "some"]
 
@@ -37,17 +37,21 @@ class FailureWindow:
     """The newest failures of a circuit. The caller holds the lock.
 
     Args:
-        config: `failure_threshold` failures are too many; the last `window_size` calls are recent, and so are the last
-            `window_duration` seconds: a failure exactly that old still is.
+        threshold: So many failures are too many.
+        size: The last `size` calls are recent; `math.inf` for any number of them.
+        duration: And so are the last `duration` seconds: a failure exactly that old still is. `math.inf` for ever.
     """
 
-    __slots__ = ("_duration", "_newest", "_size", "_threshold")
+    __slots__ = ("_duration", "_kept", "_next", "_size", "_threshold")
 
-    def __init__(self, config: CircuitBreakerConfig) -> None:
-        self._threshold = config.failure_threshold
-        self._size = config.window_size
-        self._duration = cast("float", config.window_duration)
-        self._newest: deque[tuple[int, float]] = deque(maxlen=config.failure_threshold)
+    def __init__(self, threshold: int, size: float, duration: float) -> None:
+        self._threshold = threshold
+        self._size = size
+        self._duration = duration
+        # Number and time of each, in turn: a ring, made when it is needed, of plain floats, because there may be a
+        # hundred thousand breakers (C9). Numbers are exact up to 2**53, the calls of three hundred thousand years.
+        self._kept: array[float] | None = None
+        self._next = 0
 
     def failed(self, number: int, now: float) -> bool:
         """Record a failure; tell whether there are too many now.
@@ -56,14 +60,22 @@ class FailureWindow:
             number: The number of the call; greater than any given before.
             now: Seconds on a monotonic clock.
         """
-        newest = self._newest
-        if newest and newest[-1][1] > now:
-            self._newest = newest = deque(((n, min(t, now)) for n, t in newest), self._threshold)
-        newest.append((number, now))
-        if len(newest) < self._threshold:
+        kept = self._kept
+        if kept is None:
+            kept = self._kept = array("d")
+        elif kept[self._next - 1] > now:
+            for index in range(1, len(kept), 2):
+                kept[index] = min(kept[index], now)
+        whole = 2 * self._threshold
+        if len(kept) < whole:
+            kept.extend((number, now))
+        else:
+            kept[self._next] = number
+            kept[self._next + 1] = now
+        self._next = oldest = (self._next + 2) % whole
+        if len(kept) < whole:
             return False
-        oldest_number, oldest_time = newest[0]
-        return oldest_number > number - self._size and now - oldest_time <= self._duration
+        return number - kept[oldest] < self._size and now - kept[oldest + 1] <= self._duration
 
 
 class Tally:
