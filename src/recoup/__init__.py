@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from recoup.strategies.fallback.decorator import fallback as fallback
     from recoup.strategies.fallback.strategy import Fallback as Fallback
     from recoup.strategies.retry.config import BackoffStrategy as BackoffStrategy
+    from recoup.strategies.retry.config import RetryAfter as RetryAfter
     from recoup.strategies.retry.config import RetryConfig as RetryConfig
     from recoup.strategies.retry.strategy import RetryExecutor as RetryExecutor
     from recoup.strategies.retry.strategy import retry as retry
@@ -108,7 +109,7 @@ _HOMES = {
     "strategies.fallback.config": ("FallbackConfig",),
     "strategies.fallback.decorator": ("fallback",),
     "strategies.fallback.strategy": ("Fallback",),
-    "strategies.retry.config": ("BackoffStrategy", "RetryConfig"),
+    "strategies.retry.config": ("BackoffStrategy", "RetryAfter", "RetryConfig"),
     "strategies.retry.strategy": ("RetryExecutor", "retry"),
     "workflow.config": ("ErrorRecoveryConfig", "RecoveryStrategy"),
     "workflow.factories": ("create_circuit_breaker_workflow", "create_retry_workflow"),
@@ -146,6 +147,7 @@ __all__ = [
     "RecoveryStrategy",
     "Refusal",
     "Registry",
+    "RetryAfter",
     "RetryConfig",
     "RetryExecutor",
     "RetryExhausted",

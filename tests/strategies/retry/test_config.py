@@ -63,6 +63,8 @@ BAD: list[tuple[str, Any, type[Exception], str]] = [
     ("retry_on_result", 5, TypeError, "retry_on_result must be callable or None, not 5 (int)"),
     ("raise_on_result", 1, TypeError, "raise_on_result must be True or False, not 1 (int)"),
     ("raise_on_result", True, ValueError, "raise_on_result=True needs retry_on_result"),
+    ("retry_after", "wait", ValueError, "retry_after must be one of 'obey', 'clamp', 'ignore', not 'wait'"),
+    ("retry_after", True, TypeError, "retry_after must be a RetryAfter or one of 'obey', 'clamp', 'ignore', not True"),
     ("attempt_timeout", 0, ValueError, "attempt_timeout must be greater than 0 and finite, not 0"),
     ("attempt_timeout", math.inf, ValueError, "attempt_timeout must be greater than 0 and finite, not inf"),
     ("attempt_timeout", math.nan, ValueError, "attempt_timeout must be greater than 0 and finite, not nan"),

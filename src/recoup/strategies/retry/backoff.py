@@ -14,7 +14,7 @@ from inspect import isgeneratorfunction
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from recoup._core import checks
-from recoup.strategies.retry.config import BackoffStrategy
+from recoup.strategies.retry.config import OWN_RANGES, BackoffStrategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Backoff"]
 
 _JITTER_RANGE = 0.5  # of JITTER when none is given: waits from half to one and a half of the plain value
+_JITTERED = (BackoffStrategy.JITTER, *OWN_RANGES)  # what does not mean to be exact
 _MANY = 1000  # delays that are summed one by one for the worst case; nobody reads it to the second beyond
 _GROWTH = 3.0  # of decorrelated jitter: up to three times the previous wait
 _SMOOTHING = 4.0  # Polly's PFactor: smooths the first delays
@@ -51,10 +52,15 @@ def _share(config: RetryConfig) -> tuple[float, float]:
         return 0.0, 1.0
     if config.backoff_strategy is BackoffStrategy.EQUAL_JITTER:
         return 0.5, 1.0
-    spread = config.jitter_range
-    if spread is None:
-        spread = _JITTER_RANGE if config.backoff_strategy is BackoffStrategy.JITTER else 0.0
+    spread = _spread(config)
     return 1 - spread, 1 + spread
+
+
+def _spread(config: RetryConfig) -> float:
+    """Give the spread of the jitter round a delay, as a share of it."""
+    if config.jitter_range is not None:
+        return config.jitter_range
+    return _JITTER_RANGE if config.backoff_strategy in _JITTERED else 0.0
 
 
 def _anew(delays: Any) -> Any:
@@ -68,13 +74,14 @@ class Backoff:
         config: A checked configuration.
     """
 
-    __slots__ = ("_config", "_high", "_initial", "_longest", "_low")
+    __slots__ = ("_config", "_high", "_initial", "_longest", "_low", "_spread")
 
     def __init__(self, config: RetryConfig) -> None:
         self._config = config
         self._initial = cast("float", config.initial_delay)  # the config made seconds of both
         self._longest = cast("float", config.max_delay)
         self._low, self._high = _share(config)
+        self._spread = _spread(config)
 
     def capped(self, n: int) -> float:
         """Give the delay before the n-th retry (from 1), capped, before jitter."""
@@ -113,6 +120,29 @@ class Backoff:
             if self._low < self._high:
                 delay = uniform(delay * self._low, min(delay * self._high, longest))
         return min(delay, longest), memory  # a draw may be above its range by a rounding
+
+    @property
+    def longest_delay(self) -> float:
+        """The cap, in seconds."""
+        return self._longest
+
+    def hinted(self, hint: float, left: float | None, uniform: Uniform) -> float:
+        """Spread a wait that the service asked for (rule R5): upwards only, by as much as our own waits are spread.
+
+        Args:
+            hint: Seconds; more than the cap only if it is to be cut to that.
+            left: Seconds until the deadline; the spread stays inside if the hint does. `None` if there is none.
+            uniform: Draws evenly between two numbers.
+
+        Returns:
+            Seconds, never above `max_delay`.
+        """
+        if hint > self._longest:  # everybody who was told the same would come back at the cap
+            return uniform(self._longest * (1 - self._spread), self._longest)
+        highest = min(hint * (1 + self._spread), self._longest)
+        if left is not None and hint < left < highest:
+            highest = left
+        return min(uniform(hint, highest), self._longest) if hint < highest else hint
 
     def longest(self, retries: int) -> float:
         """Give the most seconds that some retries can wait in all; past the first thousand, at most that."""

@@ -15,7 +15,7 @@ from recoup._core import checks, conditions
 if TYPE_CHECKING:
     from recoup.typing import Callback, ConditionSpec, Predicate, Seconds
 
-__all__ = ["BackoffStrategy", "RetryConfig"]
+__all__ = ["OWN_RANGES", "BackoffStrategy", "RetryAfter", "RetryConfig"]
 
 _INITIAL_DELAY = checks.DefaultFloat(1.0)
 _MAX_DELAY = checks.DefaultFloat(60.0)
@@ -50,7 +50,21 @@ class BackoffStrategy(Enum):
     SMOOTH_JITTER = "smooth_jitter"
 
 
-_OWN_RANGES = (
+class RetryAfter(Enum):
+    """What is done when the service says how long to wait (`Retry-After`).
+
+    * `OBEY`: it is waited for that long, in place of the own delay; a wait that is longer than `max_delay`, or does not
+      fit the deadline, gives up at once
+    * `CLAMP`: the same, but a wait that is longer than `max_delay` is cut to it
+    * `IGNORE`: only the own delays count
+    """
+
+    OBEY = "obey"
+    CLAMP = "clamp"
+    IGNORE = "ignore"
+
+
+OWN_RANGES = (
     BackoffStrategy.DECORRELATED,
     BackoffStrategy.FULL_JITTER,
     BackoffStrategy.EQUAL_JITTER,
@@ -86,6 +100,9 @@ class RetryConfig:
             synchronous one cannot be interrupted: it sees the limit as `current_deadline()`. Default `None`: no limit.
         max_elapsed: Seconds for all attempts and waits together; a wait that would cross it is not begun.
             Default `None`: no limit.
+        retry_after: What is done when an error, its `response` or a result that was turned down carries a
+            `Retry-After`: a `RetryAfter` or its value as a string. Default OBEY: it is waited for that long (where
+            waits have jitter, up to half longer), or given up at once if that is longer than `max_delay`.
         on_retry: Called before each wait as `on_retry(n, error)`, n = 1 for the first retry; for a result that was
             turned down the error is an `UnacceptableResult`. May be async round async functions.
         on_failure: Called once as `on_failure(error)` when retrying is given up. Not called for an error that is not
@@ -115,6 +132,7 @@ class RetryConfig:
     raise_on_result: bool = False
     attempt_timeout: Seconds | None = None
     max_elapsed: Seconds | None = None
+    retry_after: RetryAfter | str = RetryAfter.OBEY
     on_retry: Callback | None = None
     on_failure: Callback | None = None
 
@@ -129,6 +147,7 @@ class RetryConfig:
             if getattr(self, argument) is not None:
                 conditions.compiled(argument, getattr(self, argument))
         checks.boolean("raise_on_result", self.raise_on_result)
+        put(self, "retry_after", checks.member("retry_after", self.retry_after, RetryAfter))
         _check_callables(self)
         if self.raise_on_result and self.retry_on_result is None:
             raise ValueError("raise_on_result=True needs retry_on_result: without it no result is turned down")
@@ -171,7 +190,7 @@ def _check_spread(config: RetryConfig) -> None:
     if own:
         raise ValueError("jitter_range has no meaning beside delays of your own: put the jitter into them")
     kind: Any = config.backoff_strategy
-    if kind in _OWN_RANGES:
+    if kind in OWN_RANGES:
         raise ValueError(f"jitter_range has no meaning with {kind.name}, which draws from its own range")
 
 
@@ -252,5 +271,6 @@ if TYPE_CHECKING:
         raise_on_result: bool
         attempt_timeout: Seconds | None
         max_elapsed: Seconds | None
+        retry_after: RetryAfter | str
         on_retry: Callback | None
         on_failure: Callback | None

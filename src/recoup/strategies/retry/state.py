@@ -14,44 +14,24 @@ import math
 
 from recoup._core import conditions
 from recoup._core.notes import blame, note
-from recoup.errors import Refusal, RetryExhausted, UnacceptableResult
-from recoup.strategies.retry.backoff import Backoff
+from recoup.errors import Refusal, RetryExhausted
+from recoup.strategies.retry.plan import RetryPlan
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+    from typing import Any, Protocol
 
-    from recoup.strategies.retry.config import RetryConfig
+    class Dice(Protocol):
+        """What decisions take from the world besides the time: `recoup._core.clock`, or dice of a test."""
+
+        def uniform(self, low: float, high: float, /) -> float:
+            """Draw evenly between two numbers."""
+
+        def wall(self) -> float:
+            """Tell the seconds since 1970."""
+
 
 __all__ = ["RetryPlan", "RetryRun"]
-
-
-class RetryPlan:
-    """A configuration, compiled once for all its calls."""
-
-    __slots__ = ("_abort", "_on", "backoff", "config", "limit")
-
-    def __init__(self, config: RetryConfig) -> None:
-        self.config = config
-        self.limit = "max_attempts"  # what the limit is called where it was given
-        self.backoff = Backoff(config)
-        self._on = conditions.every("retry_on_exceptions", config.retry_on_exceptions)
-        self._abort = conditions.some("abort_on", config.abort_on, refusals=True)
-
-    def retries(self, error: BaseException) -> bool:
-        """Tell whether an error is one to retry; asked for errors only, not for results."""
-        return self._on(error) and not self._abort(error)
-
-    def judge(self, result: Any) -> UnacceptableResult | None:
-        """Turn a result down, or accept it with None."""
-        assert self.config.retry_on_result is not None  # noqa: S101 - the pump asks only then
-        verdict = conditions.plainly("retry_on_result", self.config.retry_on_result(result))
-        if not verdict:
-            return None
-        rejection = UnacceptableResult(result)
-        rejection.__dict__["_judge"] = id(self)  # one that a function raises by itself is an error like any other
-        return rejection
 
 
 class RetryRun:
@@ -65,12 +45,25 @@ class RetryRun:
         gave_up: Whether a limit ended it, and not an error that is not retried.
     """
 
-    __slots__ = ("_error", "_memory", "_plan", "_since", "attempts", "delay", "elapsed", "gave_up", "held", "reason")
+    __slots__ = (
+        "_error",
+        "_memory",
+        "_plan",
+        "_since",
+        "_step",
+        "attempts",
+        "delay",
+        "elapsed",
+        "gave_up",
+        "held",
+        "reason",
+    )
 
     def __init__(self, plan: RetryPlan, now: float, spent: int = 0) -> None:
         self._plan = plan
         self._since = now
         self._error: BaseException | None = None
+        self._step = spent  # of the backoff; a wait that the service asked for is none (rule R5)
         self._memory: Any = None  # what the backoff remembers; a longer wait that a refusal asked for is not in it
         self.attempts = spent
         self.gave_up = False
@@ -84,7 +77,7 @@ class RetryRun:
         error: BaseException,
         now: float,
         left: float | None,
-        uniform: Callable[[float, float], float],
+        dice: Dice,
         limit: str = "the deadline",
     ) -> None:
         """Take note of a failed attempt and decide.
@@ -93,26 +86,22 @@ class RetryRun:
             error: The error, or the `UnacceptableResult`.
             now: Seconds on a monotonic clock.
             left: Seconds until the ambient deadline; `None` if there is none.
-            uniform: Draws evenly between two numbers.
+            dice: Gives randomness, and the wall clock for dates.
             limit: What the deadline is called.
         """
         self.attempts += 1
         self._error = error
         self.elapsed = max(0.0, now - self._since)
         self.delay = None
-        config = self._plan.config
-        if not self.turned_down(error) and not self._plan.retries(error):
+        plan = self._plan
+        if not (plan.judges and plan.turned_down(error)) and not plan.retries(error):
             self._stop(error, f"{type(error).__qualname__} is not retried" if self.attempts > 1 else "")
             return
-        if self.attempts >= config.max_attempts:
-            self._give_up(error, f"{self._plan.limit} is {config.max_attempts}")
+        if self.attempts >= plan.config.max_attempts:
+            self._give_up(error, f"{plan.limit} is {plan.config.max_attempts}")
             return
-        delay, self._memory = self._plan.backoff.delay(self.attempts, self._memory, uniform)
-        for leaf in conditions.leaves(error):
-            if isinstance(leaf, Refusal) and leaf.retry_after is not None:
-                delay = max(delay, leaf.retry_after)
-        if delay == math.inf:
-            self._give_up(error, "the refusal does not end by itself")
+        delay = self._wait(error, left, dice)
+        if delay is None:
             return
         if left is not None and delay >= left:
             self._late(error, delay, left, limit)
@@ -127,7 +116,7 @@ class RetryRun:
 
     def turned_down(self, error: object) -> bool:
         """Tell whether this is no error, but a result that our own plan turned down."""
-        return isinstance(error, UnacceptableResult) and error.__dict__.get("_judge") == id(self._plan)
+        return self._plan.turned_down(error)
 
     def off(self) -> None:
         """Give up because recovery is switched off here."""
@@ -147,6 +136,28 @@ class RetryRun:
             spent[id(self._plan)] = self.attempts
         if self._error is not None:
             blame(end, self._error)
+
+    def _wait(self, error: BaseException, left: float | None, dice: Dice) -> float | None:
+        """Give the seconds until the next attempt; `None` if they are too many, and it gave up."""
+        backoff = self._plan.backoff
+        hint = self._plan.hint(error, dice.wall)
+        if hint is None:
+            self._step += 1
+            delay, self._memory = backoff.delay(self._step, self._memory, dice.uniform)
+        elif hint > backoff.longest_delay and not self._plan.clamps:
+            longest = f"max_delay is {backoff.longest_delay:g} s"
+            self._give_up(error, f"the service asks for a wait of {hint:g} s, and {longest}")
+            return None
+        else:
+            delay = backoff.hinted(hint, left, dice.uniform)
+        if isinstance(error, (Refusal, BaseExceptionGroup)):
+            for leaf in conditions.leaves(error):
+                if isinstance(leaf, Refusal) and leaf.retry_after is not None:
+                    delay = max(delay, leaf.retry_after)
+            if delay == math.inf:
+                self._give_up(error, "the refusal does not end by itself")
+                return None
+        return delay
 
     def _late(self, error: BaseException, delay: float, left: float, limit: str) -> None:
         self.delay = None

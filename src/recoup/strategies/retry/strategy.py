@@ -15,7 +15,8 @@ from recoup._core.strategy import Pump, Strategy, Worst, decorating
 from recoup.errors import is_refusal
 from recoup.strategies.retry import blocks, pumps
 from recoup.strategies.retry.config import RetryConfig
-from recoup.strategies.retry.state import RetryPlan, RetryRun
+from recoup.strategies.retry.plan import RetryPlan
+from recoup.strategies.retry.state import RetryRun
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -106,7 +107,9 @@ class RetryExecutor(Strategy):
         judge = None if config.retry_on_result is None else self._plan.judge
         sleep: Callable[[float], Any] = clock.pause_async if colour.is_async else clock.pause
         tell: Callable[..., Any] = self._tell_async if colour.is_async else self._tell
-        drop: Callable[..., Any] = _drop_async if colour.is_async else _drop
+        drop: Callable[..., Any] = (
+            (_drop_async if colour.is_async else _drop) if judge else (_keep_async if colour.is_async else _keep)
+        )
         spent = place.spent.get(id(self._plan), 0)
         decide = partial(self._decide, spent=spent) if spent else self._decide
         factory: Callable[..., Any]
@@ -168,14 +171,15 @@ class RetryExecutor(Strategy):
             if deadline is not None and not is_refusal(error):
                 timing.asked()  # whatever strikes from now on finds that the function has been called
             if deadline is None:
-                run.failed(error, now, None, clock.uniform)
+                run.failed(error, now, None, clock)
             else:
-                run.failed(error, now, deadline.remaining(), clock.uniform, deadline.name)
+                run.failed(error, now, deadline.remaining(), clock, deadline.name)
         return run
 
     def _tell(self, run: RetryRun, error: Exception) -> None:
         """Run callbacks and tell listeners, as the run decided; close a result that nobody will see."""
-        _drop(run, error)
+        if self._plan.judges:
+            _drop(run, error)
         config = self.config
         if run.delay is not None and config.on_retry is not None:
             emit.call(config.on_retry, run.attempts, error)
@@ -187,7 +191,8 @@ class RetryExecutor(Strategy):
 
     async def _tell_async(self, run: RetryRun, error: Exception) -> None:
         """Do what `_tell` does, awaiting the callbacks."""
-        await _drop_async(run, error)
+        if self._plan.judges:
+            await _drop_async(run, error)
         config = self.config
         if run.delay is not None and config.on_retry is not None:
             await emit.call_async(config.on_retry, run.attempts, error)
@@ -239,6 +244,14 @@ async def _drop_async(run: RetryRun, outcome: object) -> None:
         emit.call(_close, discarded)
     else:
         await emit.call_async(_aclose, discarded)
+
+
+def _keep(run: RetryRun, outcome: object) -> None:
+    """Do nothing: no result was judged, so none was turned down."""
+
+
+async def _keep_async(run: RetryRun, outcome: object) -> None:
+    """Do nothing, without waiting."""
 
 
 def _close(result: Any) -> object:

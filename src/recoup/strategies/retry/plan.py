@@ -1,0 +1,70 @@
+"""A retry's configuration, compiled once for all its calls: which errors are retried, which results are turned down."""
+
+from __future__ import annotations
+
+from recoup._core import conditions
+from recoup.errors import RecoveryError, UnacceptableResult
+from recoup.strategies.retry import hints
+from recoup.strategies.retry.backoff import Backoff
+from recoup.strategies.retry.config import RetryAfter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from recoup.strategies.retry.config import RetryConfig
+
+__all__ = ["RetryPlan"]
+
+# What "every Exception" does not mean without a closer look: our own errors, iterators that are done, groups.
+_PECULIAR = (RecoveryError, StopIteration, StopAsyncIteration, BaseExceptionGroup)
+
+
+class RetryPlan:
+    """A configuration, compiled once for all its calls.
+
+    Attributes:
+        config: The configuration.
+        limit: What the limit of attempts is called where it was given.
+        backoff: How long to wait.
+        judges: Whether results are judged.
+        clamps: Whether a wait that a service asks for is cut to the longest of our own.
+    """
+
+    __slots__ = ("_abort", "_every", "_obeys", "_on", "backoff", "clamps", "config", "judges", "limit")
+
+    def __init__(self, config: RetryConfig) -> None:
+        self.config = config
+        self.limit = "max_attempts"
+        self.backoff = Backoff(config)
+        self.judges = config.retry_on_result is not None
+        self.clamps = config.retry_after is RetryAfter.CLAMP
+        self._obeys = config.retry_after is not RetryAfter.IGNORE
+        self._every = config.retry_on_exceptions is None and config.abort_on is None
+        self._on = conditions.every("retry_on_exceptions", config.retry_on_exceptions)
+        self._abort = conditions.some("abort_on", config.abort_on, refusals=True)
+
+    def retries(self, error: BaseException) -> bool:
+        """Tell whether an error is one to retry; asked for errors only, not for results."""
+        if self._every and not isinstance(error, _PECULIAR):
+            return True
+        return self._on(error) and not self._abort(error)
+
+    def hint(self, error: BaseException, wall: Callable[[], float]) -> float | None:
+        """Give the seconds that the service asks to wait, if it does and is listened to."""
+        return hints.asked(error, wall) if self._obeys else None
+
+    def judge(self, result: Any) -> UnacceptableResult | None:
+        """Turn a result down, or accept it with None."""
+        assert self.config.retry_on_result is not None  # noqa: S101 - the pump asks only then
+        verdict = conditions.plainly("retry_on_result", self.config.retry_on_result(result))
+        if not verdict:
+            return None
+        rejection = UnacceptableResult(result)
+        rejection.__dict__["_judge"] = id(self)  # one that a function raises by itself is an error like any other
+        return rejection
+
+    def turned_down(self, error: object) -> bool:
+        """Tell whether this is no error, but a result that this very plan turned down."""
+        return isinstance(error, UnacceptableResult) and error.__dict__.get("_judge") == id(self)
