@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from recoup.errors import UnacceptableResult as UnacceptableResult
     from recoup.errors import WorkersBusyError as WorkersBusyError
     from recoup.strategies.bulkhead.config import BulkheadConfig as BulkheadConfig
+    from recoup.strategies.bulkhead.decorator import bulkhead as bulkhead
     from recoup.strategies.bulkhead.strategy import Bulkhead as Bulkhead
-    from recoup.strategies.bulkhead.strategy import bulkhead as bulkhead
     from recoup.strategies.cache.config import CacheConfig as CacheConfig
     from recoup.strategies.cache.strategy import Cache as Cache
     from recoup.strategies.cache.strategy import cached as cached
@@ -94,7 +94,8 @@ _HOMES = {
         "WorkersBusyError",
     ),
     "strategies.bulkhead.config": ("BulkheadConfig",),
-    "strategies.bulkhead.strategy": ("Bulkhead", "bulkhead"),
+    "strategies.bulkhead.decorator": ("bulkhead",),
+    "strategies.bulkhead.strategy": ("Bulkhead",),
     "strategies.cache.config": ("CacheConfig",),
     "strategies.cache.strategy": ("Cache", "cached"),
     "strategies.circuit_breaker.config": ("CircuitBreakerConfig",),

@@ -1,4 +1,4 @@
-"""The gate beside a model in plain Python (B1-B4, B6, G2, G16).
+"""The gate beside a model in plain Python (B1-B6, G2, G16).
 
 The model is a list of who is inside and a list of who waits, worked through from the front after each event. The gate
 is driven as the pumps drive it, and its givers may be interrupted before they look at the queue.
@@ -133,6 +133,13 @@ class GateMachine(RuleBasedStateMachine):
         call = Call(pooled=True)
         call.ticket = Ticket(call, pooled=True)
         assert self.gate.join(call.ticket) is self.model.arrive(call)
+
+    @rule(limit=st.integers(1, 5), most_waiting=st.integers(0, 4), threads=st.integers(1, 3))
+    def resize(self, limit: int, most_waiting: int, threads: int) -> None:
+        """Change the limits: nobody is thrown out, and who fits now comes in (B5)."""
+        self.model.limit, self.model.most_waiting, self.model.threads = limit, most_waiting, threads
+        self.model.advance()
+        self.gate.resize(lambda: (limit, most_waiting, threads))
 
     @precondition(lambda self: self.model.line)
     @rule(data=st.data())

@@ -19,7 +19,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from recoup._core import waiting
-from recoup.strategies.bulkhead import state
+from recoup.strategies.bulkhead import seats, state
 from recoup.strategies.bulkhead.strategy import Bulkhead
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class Actor:
         self.turn.acquire()
         self.ready: Callable[[], bool] | None = None  # what it waits for; None: nothing
         self.done = False
+        self.quiet = False
         self.steps = 0
         self.seen: list[object] = []
         self.error: BaseException | None = None
@@ -127,8 +128,15 @@ class World:
 
     def tell(self, event: str, actor: int | None = None) -> None:
         """Write down what happened."""
-        if actor is not None or self.me is not None:
-            self.log.append((event, self.me.number if actor is None and self.me else actor or 0))
+        told = self.me if actor is None else self.actors[actor]
+        if told is not None and not told.quiet:
+            self.log.append((event, told.number))
+
+    def check_limit(self) -> None:
+        """See that there is room for the one who was let in a moment ago, whatever the limit is at the moment."""
+        places = self.bulkhead._gate._seats
+        free = sum(not place.seat.dead for place in list(deque.__iter__(places.free)))
+        assert dict.__len__(places.all) - free <= places.limit, self.log
 
     def run(self, bodies: list[Callable[[], None]]) -> None:
         """Run one actor for each body to the end."""
@@ -203,7 +211,7 @@ class World:
 
     def _fingerprint(self) -> object:
         gate = self.bulkhead._gate
-        number = {id(seat): index for index, seat in enumerate(gate._seats)}
+        number = {id(seat): index for index, seat in enumerate(dict.__iter__(gate._seats.all))}
 
         def shown(subject: object) -> object:
             waiter = getattr(subject, "waiter", None)
@@ -214,6 +222,7 @@ class World:
             self.lock.owner,
             self.inside,
             tuple(number.get(id(place.seat)) for place in list.__iter__(list(deque.__iter__(gate._free)))),
+            (gate._seats.limit, *(seat.barred for seat in dict.__iter__(gate._seats.all))),
             tuple(shown(ticket) for ticket in OrderedDict.__iter__(gate.queue)),
             tuple((note[0].__name__, shown(note[1])) for note in deque.__iter__(gate._notes)),
         )
@@ -249,7 +258,7 @@ class SteppedLock:
 STEPS: dict[type, dict[str, str]] = {
     deque: {"append": "append", "pop": "pop", "popleft": "popleft", "__len__": "len"},
     OrderedDict: {"__len__": "waiting", "__setitem__": "queue", "__delitem__": "leave", "pop": "leave"},
-    list: {"append": "mint", "__len__": "seats"},
+    dict: {"__setitem__": "mint", "__len__": "seats", "__delitem__": "withdraw"},
 }
 
 
@@ -319,6 +328,7 @@ def prepare(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have gates made of things whose steps are scheduled."""
     monkeypatch.setattr(state, "RLock", lambda: SteppedQueue.world.lock)
     monkeypatch.setattr(state, "deque", stepped(deque))
+    monkeypatch.setattr(seats, "deque", stepped(deque))
     monkeypatch.setattr(state, "OrderedDict", SteppedQueue)
     monkeypatch.setattr(waiting, "for_thread", lambda: SteppedWaiter(SteppedQueue.world))
 
@@ -326,18 +336,19 @@ def prepare(monkeypatch: pytest.MonkeyPatch) -> None:
 def build(world: World, config: BulkheadConfig, ends: dict[int, str]) -> Bulkhead:
     """Make a bulkhead all of whose steps are scheduled."""
     world.lock = SteppedLock(world)
-    for kind in (stepped(deque), stepped(list), SteppedQueue):
+    for kind in (stepped(deque), stepped(dict), SteppedQueue):
         kind.world = world
     world.ends = ends
     world.bulkhead = Bulkhead(config)
     gate = world.bulkhead._gate
-    gate._seats = stepped(list)()
+    gate._seats.all = stepped(dict)()
     let_in = gate._let_in
 
     def let_in_and_tell(ticket: Ticket) -> bool:
         admitted = bool(let_in(ticket))
         if admitted:
             world.tell("admitted", None if ticket.waiter is None else ticket.waiter.number)
+            world.check_limit()
         return admitted
 
     gate._let_in = let_in_and_tell
@@ -345,8 +356,9 @@ def build(world: World, config: BulkheadConfig, ends: dict[int, str]) -> Bulkhea
 
     def pop_and_tell() -> Any:
         place = take()
-        if not world.lock._is_owned():
+        if not place.seat.barred:
             world.tell("admitted")
+            world.check_limit()
         return place
 
     gate._pop = pop_and_tell

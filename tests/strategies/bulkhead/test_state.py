@@ -334,7 +334,7 @@ def test_a_place_that_a_finaliser_gives_back_comes_back_once(waiters: int, *, pl
             Closing(gate, taken(gate), seen)
         gc.collect()
         assert gate.counts().running == 0
-        assert len(gate._seats) == 1
+        assert len(gate._seats.all) == 1
     place = taken(gate)
     assert gate.take() is None
     del place
@@ -512,14 +512,14 @@ def test_an_interrupt_while_a_place_is_made_does_not_raise_the_limit() -> None:
     """A place that was dropped before its seat was in is not replaced (G2)."""
     gate = Gate(1, 10)
 
-    class Interrupted(list[Any]):
-        def append(self, seat: Any) -> None:
+    class Interrupted(dict[Any, None]):
+        def __setitem__(self, seat: Any, value: None) -> None:
             raise KeyboardInterrupt
 
-    gate._seats = Interrupted()
+    gate._seats.all = Interrupted()
     with pytest.raises(KeyboardInterrupt):
         gate.take()
-    gate._seats = []
+    gate._seats.all = {}
     gc.collect()
     place = taken(gate)
     assert gate.take() is None
@@ -537,6 +537,113 @@ def test_counts() -> None:
     give(gate, first)
     give(gate, second)
     assert gate.counts() == Counts(executed=2, rejected=1, timeout=1, running=0, waiting=0, peak=2)
+
+
+def test_a_smaller_limit_lets_calls_drain() -> None:
+    """Calls inside go on; nobody is let in before so many have ended that there is room under the new limit (B5)."""
+    gate = Gate(4, 10)
+    places = [taken(gate) for _ in range(4)]
+    gate.resize(lambda: (2, 10, 0))
+    assert gate.counts().running == 4
+    waiting = ticket(gate)
+    for left in (3, 2):
+        give(gate, places.pop())
+        assert gate.counts().running == left
+        assert gate.take() is None
+        assert waiting.place is None
+    give(gate, places.pop())
+    assert waiting.place is not None
+    assert gate.counts() == Counts(executed=5, rejected=0, timeout=0, running=2, waiting=0, peak=4)
+    give(gate, places.pop())
+    _last = taken(gate)
+    assert gate.take() is None
+
+
+def test_free_places_go_when_the_limit_becomes_smaller() -> None:
+    """Places that were not in use count against the new limit, and are kept up to it (B5)."""
+    gate = Gate(5, 0)
+    places = [taken(gate) for _ in range(5)]
+    while places:
+        give(gate, places.pop())
+    gate.resize(lambda: (3, 0, 0))
+    places = [taken(gate) for _ in range(3)]
+    assert gate.take() is None
+    assert gate.counts() == Counts(executed=8, rejected=0, timeout=0, running=3, waiting=0, peak=5)
+    assert [place.seat.barred for place in places] == [False] * 3, "from now on they are taken without the lock again"
+    assert len(gate._seats.all) == 3
+
+
+def test_a_larger_limit_lets_in_who_waits() -> None:
+    """At once, and as many as there is room for (B5)."""
+    gate = Gate(1, 10)
+    _place = taken(gate)
+    waiting = [ticket(gate) for _ in range(3)]
+    gate.resize(lambda: (3, 10, 0))
+    assert [each.place is not None for each in waiting] == [True, True, False]
+    assert [each.waiter.wakes for each in waiting] == [1, 1, 0]
+    assert gate.counts().peak == 3
+
+
+def test_a_limit_that_is_lowered_and_raised_again() -> None:
+    """Whatever the limit was in between, it is exact (B5)."""
+    gate = Gate(3, 0)
+    places = [taken(gate) for _ in range(3)]
+    gate.resize(lambda: (1, 0, 0))
+    give(gate, places.pop())
+    assert gate.take() is None
+    gate.resize(lambda: (4, 0, 0))
+    places += [taken(gate), taken(gate)]
+    assert gate.take() is None
+    assert gate.counts() == Counts(executed=5, rejected=0, timeout=0, running=4, waiting=0, peak=4)
+
+
+def test_a_dropped_place_under_a_smaller_limit() -> None:
+    """A place that is dropped instead of given back counts once, too (B5, G2)."""
+    gate = Gate(2, 0)
+    first, second = taken(gate), taken(gate)
+    gate.resize(lambda: (1, 0, 0))
+    del first
+    assert gate.counts().running == 1
+    assert gate.take() is None
+    del second
+    assert gate.counts().running == 0
+    _last = taken(gate)
+    assert gate.take() is None
+
+
+def test_a_smaller_queue_and_fewer_threads() -> None:
+    """Who waits stays in the queue; new limits hold for who comes next (B5)."""
+    gate = Gate(5, 2, 2)
+    first, second = ticket(gate, pooled=True), ticket(gate, pooled=True)
+    waiting = [ticket(gate, pooled=True), ticket(gate, pooled=True)]
+    gate.resize(lambda: (5, 1, 1))
+    assert gate.counts().waiting == 2
+    assert not gate.join(Ticket(Waiter()))
+    for pooled in (first, second):
+        assert waiting[0].place is None
+        place, pooled.place = pooled.place, None
+        assert place is not None
+        gate.end(place)
+    assert waiting[0].place is not None
+    assert waiting[1].place is None
+    gate.resize(lambda: (5, 1, 2))
+    assert waiting[1].place is not None
+
+
+def test_resizing_waits_for_nobody() -> None:
+    """Who resizes while somebody decides leaves a note, which that one reads (B5, G7)."""
+    gate = Gate(1, 10)
+    _place = taken(gate)
+    waiting = ticket(gate)
+    gate._acquire(True)
+    resizer = threading.Thread(target=gate.resize, args=(lambda: (2, 10, 0),))
+    resizer.start()
+    resizer.join(10)
+    assert not resizer.is_alive()
+    assert waiting.place is None
+    gate._release()
+    assert gate.counts().running == 2
+    assert waiting.place is not None
 
 
 def test_the_peak_is_not_the_limit() -> None:
@@ -625,9 +732,9 @@ def test_another_thread_is_faster() -> None:
         def __len__(self) -> int:
             return 1
 
-    gate._free = Taken()
+    free, gate._free = gate._free, Taken()
     assert gate.take() is None
-    gate._free = deque()
+    gate._free = free
     assert ticket(gate).place is not None
 
 

@@ -48,6 +48,15 @@ class Pool:
         """Forget the threads, which are not there in the child."""
         self._idle.clear()
 
+    def resize(self, size: int) -> None:
+        """Change how many threads are kept; idle ones that are too many go home, busy ones when they are done."""
+        self._size = size
+        while len(self._idle) > size:
+            try:
+                self._idle.pop().put(None)
+            except IndexError:  # another thread was faster
+                return
+
     def submit(self, job: Callable[[Inbox | None], None], name: str) -> None:
         """Have a job run by an idle thread, or by a new one.
 

@@ -9,8 +9,8 @@ States of a call:
              +-> turned away: the queue is full
 
 Rules:
-* The limit holds because of what a place is: an object that is either in `_free` or with one call, and there are never
-  more than `limit` of them. They are made when they are first needed, so their number is also the peak.
+* The limit holds because of what a place is: an object that is either free or with one call, and there are never more
+  of them than the limit says (seats.py, which also tells what happens when the limit changes).
 * One queue, first come first served; a newcomer never overtakes anybody who waits (B1): he looks at the queue first.
 * The way of a call that need not wait takes no lock. It consists of steps that are atomic by themselves: is the queue
   empty, pop a free place; and at the end append it, is the queue empty. All else is decided under the lock.
@@ -37,6 +37,7 @@ from threading import RLock
 from weakref import ref
 
 from recoup._core import waiting
+from recoup.strategies.bulkhead.seats import Seats
 from recoup.strategies.bulkhead.tickets import Counts, Place, Seat, Ticket
 
 TYPE_CHECKING = False
@@ -61,15 +62,14 @@ class Gate:
     """
 
     def __init__(self, limit: int, most_waiting: int, threads: int = 0) -> None:
-        self._limit = limit
         self._most_waiting = most_waiting
         self._threads = threads
-        self._free: deque[Place] = deque()
+        self._seats = Seats(ref(self), limit)
+        self._free = self._seats.free
         self._pop: Callable[[], Place] = self._free.pop
         self.back: Callable[[Place], None] = self._free.append
         self.queue: OrderedDict[Ticket, None] = OrderedDict()
         self._notes: deque[tuple[Callable[[Gate, Any], object], object]] = deque()
-        self._seats: list[Seat] = []
         self.after_fork()
         waiting.at_fork(self)
 
@@ -80,11 +80,8 @@ class Gate:
         self._acquire: Callable[[bool], bool] = lock.acquire
         self._release: Callable[[], None] = lock.release
         self._owned: Callable[[], bool] = lock._is_owned
-        for seat in self._seats:
-            seat.dead = True
-        self._seats = []
+        self._seats.begin_anew()
         self._pooled = self._rejected = self._timeout = self._patience = 0
-        self._free.clear()
         self._notes.clear()
         self.queue.clear()
 
@@ -98,12 +95,13 @@ class Gate:
             except IndexError:  # another thread was faster
                 return None
             seat = place.seat
-            if not seat.dead:
+            if not seat.barred:
                 seat.uses += 1
                 return place
-        elif len(self._seats) >= self._limit:
+            self.back(place)
+        elif len(self._seats.all) >= self._seats.limit:
             return None
-        ticket = Ticket(None)  # a place has still to be made, or what came back does not count
+        ticket = Ticket(None)  # a place has still to be made, or the one that came back may be one too many
         self._decide(Gate._enter, ticket)
         return ticket.place
 
@@ -140,6 +138,14 @@ class Gate:
     def settle(self) -> None:
         """Let in those for whom there is room by now. Never waits: if somebody else decides, he looks again."""
         self._note(Gate._nothing, None)
+
+    def resize(self, limits: Callable[[], tuple[int, int, int]]) -> None:
+        """Change the limits. Never waits: calls inside go on, those in the queue stay there (B5).
+
+        Args:
+            limits: Gives the three parameters of a gate, as they are when it is called.
+        """
+        self._note(Gate._resized, limits)
 
     def counts(self) -> Counts:
         """Tell what was counted so far."""
@@ -194,24 +200,9 @@ class Gate:
             handler, noted = self._notes.popleft()
             handler(self, noted)
 
-    def _place(self) -> Place | None:
-        """Find or make a free place. Needs the lock."""
-        while True:
-            try:
-                place = self._pop()
-            except IndexError:
-                break
-            if not place.seat.dead:
-                return place
-        if len(self._seats) >= self._limit:
-            return None
-        place = Place(Seat(ref(self)))
-        self._seats.append(place.seat)
-        return place
-
     def _let_in(self, ticket: Ticket) -> bool:
         """Give a ticket a place, if there is one for it. Needs the lock."""
-        if (ticket.pooled and self._pooled >= self._threads) or (place := self._place()) is None:
+        if (ticket.pooled and self._pooled >= self._threads) or (place := self._seats.find()) is None:
             return False
         place.seat.uses += 1
         place.seat.pooled = ticket.pooled
@@ -264,10 +255,8 @@ class Gate:
         return True
 
     def _count(self, found: list[Counts]) -> bool:
-        seats = self._seats
-        running = len(seats) - sum(not place.seat.dead for place in self._free.copy())
-        executed = sum(seat.uses for seat in seats)
-        found.append(Counts(executed, self._rejected, self._timeout, running, len(self.queue), len(seats)))
+        seats, queue = self._seats, self.queue
+        found.append(Counts(seats.uses(), self._rejected, self._timeout, seats.running(), len(queue), seats.peak))
         return True
 
     def _forget(self, ticket: Ticket) -> None:
@@ -292,7 +281,11 @@ class Gate:
 
     def _replaced(self, place: Place) -> None:
         """Take back a new place, unless its seat was only just being made."""
-        if place.seat in self._seats:
+        if place.seat in self._seats.all:
             self._ended(place)
         else:
-            place.seat.dead = True
+            place.seat.barred = place.seat.dead = True
+
+    def _resized(self, limits: Callable[[], tuple[int, int, int]]) -> None:
+        limit, self._most_waiting, self._threads = limits()
+        self._seats.resize(limit)

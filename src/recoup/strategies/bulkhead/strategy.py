@@ -1,13 +1,14 @@
-"""Bulkhead: the strategy object, the decorator and the block form."""
+"""Bulkhead: the strategy object and the block form."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from recoup._core import checks, mode, timing, waiting
 from recoup._core.colour import Colour, described
-from recoup._core.strategy import Pump, Strategy, Worst, decorating
+from recoup._core.strategy import Pump, Strategy, Worst
 from recoup.strategies.bulkhead import pumps
 from recoup.strategies.bulkhead.blocks import Blocks
 from recoup.strategies.bulkhead.config import BulkheadConfig
@@ -18,15 +19,13 @@ from recoup.strategies.bulkhead.visit import Visit
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from types import TracebackType
-    from typing import Self, Unpack
+    from typing import Self
 
     from recoup._core.strategy import Place
-    from recoup.strategies.bulkhead.config import BulkheadOptions
     from recoup.strategies.bulkhead.pool import Pool, TaskJob, ThreadJob
     from recoup.strategies.bulkhead.tickets import Place as Held
-    from recoup.typing import Decorated
 
-__all__ = ["Bulkhead", "bulkhead"]
+__all__ = ["Bulkhead"]
 
 
 class Bulkhead(Strategy):
@@ -63,7 +62,7 @@ class Bulkhead(Strategy):
         checks.instance("config", config, BulkheadConfig)
         super().__init__(name=name)
         self.config = config
-        self._gate = Gate(config.max_concurrent, config.max_queue_size, config.thread_pool_size)
+        self._gate = Gate(*self._limits())
         self._blocks = Blocks()
         self._pool: Pool | None = None
         if config.use_thread_pool:
@@ -77,6 +76,50 @@ class Bulkhead(Strategy):
             f"<Bulkhead {self.name!r} running={counts.running}/{config.max_concurrent} "
             f"waiting={counts.waiting}/{config.max_queue_size}>"
         )
+
+    def reconfigure(self, config: BulkheadConfig | None = None, /, **changes: Any) -> None:
+        """Change the limits while calls run and wait.
+
+        Write `bulkhead.reconfigure(max_concurrent=5)`, which keeps all other fields, or give a whole config.
+
+        Calls that run go on, and calls that wait keep their places in the queue and their patience. With a larger limit
+        those there is room for come in at once. With a smaller one nobody new comes in before so many calls have ended
+        that there is room again; this method does not wait for that.
+
+        Args:
+            config: The new limits; `None` for those that hold now, with changes.
+            changes: Fields of `BulkheadConfig`.
+
+        Raises:
+            TypeError: For an unknown field, a value of the wrong type, or changes beside a config.
+            ValueError: For a value out of range, or another `use_thread_pool`, which is settled for the functions that
+                were decorated. Then nothing was changed.
+
+        Any thread, task, signal handler or finaliser may call this at any time. Of two that do so at once, one wins.
+
+        >>> bulkhead = Bulkhead(BulkheadConfig(max_concurrent=2))
+        >>> bulkhead.reconfigure(max_concurrent=5)
+        >>> bulkhead
+        <Bulkhead 'bulkhead' running=0/5 waiting=0/100>
+        """
+        if config is None:
+            config = replace(self.config, **changes)
+        elif changes:
+            raise TypeError(f"reconfigure() takes a config or fields, not both: {', '.join(sorted(changes))} given")
+        checks.instance("config", config, BulkheadConfig)
+        if config.use_thread_pool != self.config.use_thread_pool:
+            raise ValueError(
+                f"use_thread_pool of bulkhead {self.name!r} must stay {self.config.use_thread_pool}: its functions "
+                "were decorated for that; make another Bulkhead"
+            )
+        self.config = config
+        self._gate.resize(self._limits)
+        if self._pool is not None:
+            self._pool.resize(config.thread_pool_size)
+
+    def _limits(self) -> tuple[int, int, int]:
+        config = self.config
+        return config.max_concurrent, config.max_queue_size, config.thread_pool_size
 
     @property
     def metrics(self) -> Mapping[str, int]:
@@ -221,39 +264,3 @@ class Bulkhead(Strategy):
         from recoup.strategies.bulkhead.pool import TaskJob  # noqa: PLC0415 - as in __init__
 
         return TaskJob(pool, self._gate, await self._wait_async(pooled=True), fn, self.name)
-
-
-@overload
-def bulkhead(target: Decorated, /) -> Decorated: ...
-@overload
-def bulkhead(target: BulkheadConfig | Bulkhead, /, *, name: str | None = None) -> Bulkhead: ...
-@overload
-def bulkhead(**options: Unpack[BulkheadOptions]) -> Bulkhead: ...
-def bulkhead(target: Any = None, /, **options: Any) -> Any:
-    """Let only so many calls of a function run at once; let some wait, and turn the others away.
-
-    Write `@bulkhead`, `@bulkhead(max_concurrent=5)`, `@bulkhead(config)` or `@bulkhead(shared)`. Without configuration:
-    10 calls run, 100 wait, none for longer than 30 seconds.
-
-    Args:
-        target: The function (`@bulkhead` alone), a `BulkheadConfig`, or a `Bulkhead` to share.
-        options: The fields of `BulkheadConfig`; `name` is what errors and events call it.
-
-    Returns:
-        The decorated function, or a `Bulkhead` that decorates.
-
-    Raises:
-        TypeError: For an unknown keyword or a function that cannot be protected.
-        ValueError: For a value out of range.
-
-    The decorated function raises `BulkheadFullError` when the queue is full, `BulkheadTimeoutError` when it got no
-    place in time, and `DeadlineExceeded` when its deadline struck in the queue; in all three it was not called. Of a
-    generator function the place is held from the first item asked for until the generator ends, is closed or dropped.
-
-    >>> @bulkhead(max_concurrent=2)
-    ... def report(month: str) -> str:
-    ...     return "report of " + month
-    >>> report("May")
-    'report of May'
-    """
-    return decorating(Bulkhead, BulkheadConfig, target, options)

@@ -42,15 +42,18 @@ class Seat:
         gate: Gives the gate, or `None` when that is gone.
         uses: Calls that sat here; only the holder of the place writes it.
         pooled: Whether the call that sits here also has one of the gate's threads.
-        dead: Whether it counts no longer: the gate has begun anew, in a forked child.
+        barred: Whether nobody may sit down here without asking the gate.
+        dead: Whether it counts no longer: it was withdrawn, or the gate has begun anew, in a forked child. Then it is
+            barred, too.
     """
 
-    __slots__ = ("dead", "gate", "pooled", "uses")
+    __slots__ = ("barred", "dead", "gate", "pooled", "uses")
 
     def __init__(self, gate: Callable[[], Gate | None]) -> None:
         self.gate = gate
         self.uses = 0
         self.pooled = False
+        self.barred = False
         self.dead = False
 
 
@@ -114,5 +117,5 @@ class Ticket:
 def uncounted() -> Place:
     """Make a place for a call that is let in without one (rule G16); it may be given back like any other."""
     seat = Seat(lambda: None)
-    seat.dead = True
+    seat.barred = seat.dead = True
     return Place(seat)
