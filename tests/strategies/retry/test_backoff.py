@@ -137,13 +137,24 @@ def test_smooth_jitter_goes_on_beyond_all_numbers() -> None:
     assert all(15 <= delay <= 30 for delay in delays[8:])
 
 
-@given(st.integers(1, 40), st.floats(0.01, 5), st.floats(5, 50), st.randoms())
-def test_smooth_jitter_above_the_cap_is_spread(n: int, initial: float, longest: float, dice: random.Random) -> None:
-    """U(max_delay/2, max_delay) in place of what is above it, never the cap itself (R2)."""
-    delays = series_with(dice, n, backoff_strategy="smooth_jitter", initial_delay=initial, max_delay=longest)
-    assert all(0 <= delay <= longest for delay in delays)
-    if 2.0 ** (n - 3) * initial > longest:
-        assert longest / 2 <= delays[-1] <= longest
+@given(st.lists(st.floats(0, 0.999), min_size=1, max_size=40), st.floats(0.01, 5), st.floats(5, 50), st.floats(0, 1))
+def test_smooth_jitter_above_the_cap_is_spread(
+    moments: list[float], initial: float, longest: float, share: float
+) -> None:
+    """U(max_delay/2, max_delay) in place of what is above it; what is below stays as it is (R2)."""
+    drawn = iter(moments)
+
+    def uniform(low: float, high: float) -> float:
+        return next(drawn) if (low, high) == (0.0, 1.0) else low + (high - low) * share
+
+    backoff = Backoff(RetryConfig(backoff_strategy="smooth_jitter", initial_delay=initial, max_delay=longest))
+    memory, before = None, 0.0
+    for n, moment in enumerate(moments, start=1):
+        delay, memory = backoff.delay(n, memory, uniform)
+        reached = 2 ** (n - 1 + moment) * math.tanh((4 * (n - 1 + moment)) ** 0.5)
+        step, before = (reached - before) / 1.4 * initial, reached
+        assert delay == pytest.approx(step if step <= longest else longest * (0.5 + share / 2))
+        assert delay <= longest
 
 
 def series_with(dice: random.Random, count: int, **options: Any) -> list[float]:
