@@ -205,10 +205,7 @@ def test_ten_thousand_tasks_and_32_threads(monkeypatch: pytest.MonkeyPatch) -> N
             guard.execute_sync(meter.pass_through)
 
     cancelled: list[int] = []
-    run_all(
-        [lambda seed=seed: cancelled.append(asyncio.run(loopful(seed))) for seed in (7, 8)]  # type: ignore[misc]
-        + [threadful] * 32
-    )
+    run_all([lambda seed=seed: cancelled.append(asyncio.run(loopful(seed))) for seed in (7, 8)] + [threadful] * 32)
     gc.collect()
     assert 50 < meter.most <= 100
     assert meter.inside == 0
