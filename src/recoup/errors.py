@@ -76,7 +76,7 @@ class CircuitBreakerError(Refusal):
 
     Attributes:
         name: Name of the circuit breaker.
-        wait_time: Seconds until the next probe may run: 0.0 when half-open, `math.inf` when forced open.
+        wait_time: Seconds until the next probe may run: 0.0 when half-open or just closed, `math.inf` when forced open.
         retry_after: The same as `wait_time`.
         last_error_type: Qualified type name of the error that opened the circuit; `None` if none did.
         last_error_text: Its text, at most 200 characters; never the exception, which would keep its frames alive.
@@ -106,7 +106,7 @@ class CircuitBreakerError(Refusal):
         elif self.wait_time > 0:
             when = f"the next trial may run in {self.wait_time:.3g} s"
         else:
-            when = "its trial calls are still running"
+            when = "its trial calls are still running, or it closed just now and lets a part of the calls through"
         cause = f"; opened by {self.last_error_type}: {self.last_error_text}" if self.last_error_type else ""
         return f"circuit {self.name!r} refused the call: {when}{cause}"
 

@@ -41,6 +41,10 @@ class Model:
     visit: int = 1
     outcomes: list[list[Any]] = field(default_factory=list)  # of this closed state: [failed, time, slow]
     until: float = 0.0
+    seconds: float = 0.0  # for which it is open, or was last
+    row: int = 0  # openings since it was closed
+    ramp: float | None = None  # when it closed, while calls come back
+    credit: float = 0.0
     probes: list[ModelCall] = field(default_factory=list)
     successes: int = 0
     lost: list[float] = field(default_factory=list)
@@ -51,7 +55,12 @@ class Model:
 
     @property
     def lease(self) -> float:
-        return self.config.half_open_timeout or self.config.timeout  # type: ignore[return-value]
+        return self.config.half_open_timeout or self.seconds  # type: ignore[return-value]
+
+    @property
+    def next_seconds(self) -> float:
+        times: Any = self.config.timeout
+        return float(times[min(self.row, len(times) - 1)] if isinstance(times, tuple) else times)
 
     def shows(self) -> CircuitBreakerState:
         return list(self.holds.values())[-1] if self.holds else self.state
@@ -73,7 +82,27 @@ class Model:
 
     def open(self, since: float) -> None:
         self.opened += 1
-        self.change(OPEN, until=since + self.config.timeout)  # type: ignore[operator]
+        self.seconds = self.next_seconds
+        self.row += 1
+        self.change(OPEN, until=since + self.seconds)
+
+    def close(self, now: float | None) -> None:
+        self.row = 0
+        self.ramp, self.credit = None if self.config.ramp_up is None else now, 0.9
+        self.change(CLOSED)
+
+    def comes_back(self, now: float) -> bool:
+        """Tell whether a call is among those that are let through after an outage."""
+        if self.ramp is None:
+            return True
+        whole: Any = self.config.ramp_up
+        self.ramp = min(self.ramp, now)
+        if now - self.ramp >= whole:
+            self.ramp = None
+            return True
+        self.credit += 0.1 + (1 - 0.1) * (now - self.ramp) / whole
+        self.credit, let = (self.credit - 1, True) if self.credit >= 1 else (self.credit, False)
+        return let
 
     def lose(self, now: float) -> None:
         """Open again if a probe has not come back in time."""
@@ -87,12 +116,12 @@ class Model:
     def arrive(self, now: float) -> ModelCall | None:
         self.lose(now)
         if self.state is OPEN and not self.holds:
-            self.until = min(self.until, now + self.config.timeout)  # type: ignore[operator]
+            self.until = min(self.until, now + self.seconds)
             if self.until <= now:
                 self.change(HALF_OPEN)
         shown = self.shows()
         if shown is CLOSED:
-            return ModelCall(self.visit)
+            return ModelCall(self.visit) if self.comes_back(now) else None
         if shown is DISABLED:
             return ModelCall(0)
         if shown is not HALF_OPEN:
@@ -129,7 +158,7 @@ class Model:
             return
         self.successes += 1
         if self.successes >= self.config.success_threshold:
-            self.change(CLOSED)
+            self.close(now)
 
     def fail(self, call: ModelCall, now: float, *, slow: bool = False) -> None:
         if call.visit == 0 or not self.counts(call, now):
@@ -184,8 +213,11 @@ class Model:
         until = self.until
         if self.state is HALF_OPEN:
             lost = [*self.lost, *(probe.until for probe in self.probes if probe.until <= now)]
-            until = min(lost) + self.config.timeout if lost else now  # type: ignore[operator]
-        wait: Any = min(until - now, self.config.timeout)
+            seconds = self.next_seconds
+            until = min(lost) + seconds if lost else now
+        else:
+            seconds = self.seconds
+        wait = min(until - now, seconds)
         return (OPEN, wait) if wait > 0 else (HALF_OPEN, 0.0)
 
 
@@ -213,10 +245,11 @@ def configs(draw: st.DrawFn) -> CircuitBreakerConfig:
         **rates,
         success_threshold=draw(SMALL),
         window_size=size if ends[0] else None,
-        timeout=draw(SECONDS),
+        timeout=draw(SECONDS | st.lists(SECONDS, min_size=1, max_size=4)),
         window_duration=draw(SECONDS) if ends[1] else None,
         half_open_max=draw(st.none() | SMALL),
         half_open_timeout=draw(st.none() | SECONDS),
+        ramp_up=draw(st.none() | SECONDS),
         failure_on_result=bool if draw(st.booleans()) else None,
     )
 
@@ -315,7 +348,7 @@ class BreakerMachine(RuleBasedStateMachine):
     @rule()
     def reset(self) -> None:
         self.model.holds.clear()
-        self.model.change(CLOSED)
+        self.model.close(None)
         self.circuit.reset()
 
     @rule()
@@ -334,6 +367,7 @@ class BreakerMachine(RuleBasedStateMachine):
 
     @invariant()
     def agree(self) -> None:
+        self.circuit.plan()  # as the teller of news does
         state, wait = self.circuit.view(self.now)
         assert (state, wait) == self.model.view(self.now)
         assert wait >= 0
@@ -348,7 +382,7 @@ class BreakerMachine(RuleBasedStateMachine):
     def never_stuck(self) -> None:
         """Whatever is out there, a circuit that nobody holds lets a call pass some day."""
         if not self.model.holds and self.model.state is not CLOSED:
-            later = self.latest + self.model.lease + 2 * self.model.config.timeout  # type: ignore[operator]
+            later = self.latest + self.model.lease + self.model.seconds + self.model.next_seconds
             assert self.circuit.view(later) == (HALF_OPEN, 0.0)
 
     def teardown(self) -> None:

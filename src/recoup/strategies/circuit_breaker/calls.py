@@ -51,6 +51,7 @@ class Calls:
         "_counts",
         "_judges_seconds",
         "_owner",
+        "_replan",
         "_slow",
         "_timed",
         "circuit",
@@ -65,6 +66,7 @@ class Calls:
         self._timed = self._judges_seconds or self._slow < math.inf
         self.circuit = Circuit(config, timed=self._timed)
         self.refused = Tally()
+        self._replan = self._planner(config)
         forks.keep(self)
         counts = conditions.compiled("failure_on", Exception if config.failure_on is None else config.failure_on)
         if config.ignore_on is not None:
@@ -75,6 +77,18 @@ class Calls:
             CircuitBreakerState.CLOSED: config.on_close,
             CircuitBreakerState.HALF_OPEN: config.on_half_open,
         }
+
+    def _planner(self, config: CircuitBreakerConfig) -> Callable[[], None] | None:
+        """Make what asks for the next open time, under the name of the user's own code; None if it never changes."""
+        if isinstance(config.timeout, float):
+            return None
+
+        def plan() -> None:
+            self.circuit.plan()
+
+        plan.__qualname__ = getattr(config.timeout, "__qualname__", type(config.timeout).__qualname__)
+        plan.__module__ = getattr(config.timeout, "__module__", None) or plan.__module__
+        return plan
 
     def renew(self) -> None:
         """Begin anew in the child of a fork (G18)."""
@@ -222,6 +236,8 @@ class Calls:
         return error
 
     def _report(self, notice: Notice) -> None:
+        if self._replan is not None:
+            emit.call(self._replan)
         if not emit.listeners:
             return
         from recoup import events  # noqa: PLC0415 - as above

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypedDict
 
 from recoup._core import checks, conditions
+from recoup.strategies.circuit_breaker import open_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from recoup.typing import Callback, ConditionSpec, Seconds
 
@@ -27,8 +28,9 @@ class CircuitBreakerConfig:
         failure_threshold: This many failures in the window open the circuit; at least 1. `None`: no such rule.
             Default 5, or none if another rule is given.
         success_threshold: This many successful probes close it again; at least 1. Default 2.
-        timeout: Seconds (or a timedelta) that the circuit stays open before it lets probes through; more than 0.
-            Default 60.0.
+        timeout: Seconds (or a timedelta) that the circuit stays open before it lets probes through; more than 0. Or, to
+            wait longer each time it opens again without having closed: a list or another iterable of seconds, of which
+            the last one stays, a generator function, or a function of the number of the opening, from 1. Default 60.0.
         window_size: Only the last `window_size` calls count; at least `failure_threshold` and `minimum_calls`. `None`:
             any number of them. Default 10; a larger `failure_threshold` or `minimum_calls` raises the default.
         window_duration: Only the last `window_duration` seconds count; more than 0. `None`: any number of them; not
@@ -53,7 +55,9 @@ class CircuitBreakerConfig:
         half_open_max: At most this many probes at once; at least 1. Default `None`: `success_threshold`. No more than
             the larger of the two are let through in one half-open state, neutral ones apart.
         half_open_timeout: Seconds after which a probe that has not returned is given up and the circuit opens again;
-            more than 0. Default `None`: `timeout`.
+            more than 0. Default `None`: as long as it was open.
+        ramp_up: Seconds after closing during which only a part of the calls is let through, growing from a tenth to all
+            of them; more than 0. Default `None`: all at once.
         on_open: Called without arguments when the circuit opens. May be async round async functions.
         on_close: Called without arguments when it closes. May be async round async functions.
         on_half_open: Called without arguments when it begins to let probes through. May be async round async functions.
@@ -74,7 +78,7 @@ class CircuitBreakerConfig:
 
     failure_threshold: int | None = _FAILURE_THRESHOLD
     success_threshold: int = 2
-    timeout: Seconds = 60.0
+    timeout: Seconds | Iterable[Seconds] | Callable[[int], Seconds] | Callable[[], Iterator[Seconds]] = 60.0
     window_size: int | None = _WINDOW_SIZE
     window_duration: Seconds | None = 60.0
     consecutive_failures: int | None = None
@@ -87,14 +91,15 @@ class CircuitBreakerConfig:
     failure_on_result: Callable[..., bool] | None = None
     half_open_max: int | None = None
     half_open_timeout: Seconds | None = None
+    ramp_up: Seconds | None = None
     on_open: Callback | None = None
     on_close: Callback | None = None
     on_half_open: Callback | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        put(self, "timeout", checks.duration("timeout", self.timeout, zero=False))
-        for argument in ("window_duration", "slow_call_duration", "half_open_timeout"):
+        put(self, "timeout", open_time.checked("timeout", self.timeout))
+        for argument in ("window_duration", "slow_call_duration", "half_open_timeout", "ramp_up"):
             put(self, argument, checks.optional_duration(argument, getattr(self, argument), zero=False))
         _check_numbers(self)
         _check_rules(self, put)
@@ -171,7 +176,7 @@ if TYPE_CHECKING:
         on: ConditionSpec | None
         failure_threshold: int | None
         success_threshold: int
-        timeout: Seconds
+        timeout: Seconds | Iterable[Seconds] | Callable[[int], Seconds] | Callable[[], Iterator[Seconds]]
         window_size: int | None
         window_duration: Seconds | None
         consecutive_failures: int | None
@@ -184,6 +189,7 @@ if TYPE_CHECKING:
         failure_on_result: Callable[..., bool] | None
         half_open_max: int | None
         half_open_timeout: Seconds | None
+        ramp_up: Seconds | None
         on_open: Callback | None
         on_close: Callback | None
         on_half_open: Callback | None

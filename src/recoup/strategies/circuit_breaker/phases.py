@@ -17,12 +17,14 @@ from recoup.strategies.circuit_breaker.window import numbers, some
 if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Iterator
-    from typing import ClassVar, TypeAlias
+    from typing import ClassVar, Final, TypeAlias
 
     from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
     from recoup.strategies.circuit_breaker.rules import Rules
 
-__all__ = ["GRAIN", "CircuitBreakerState", "Closed", "HalfOpen", "Held", "Open", "Probing"]
+__all__ = ["GRAIN", "CircuitBreakerState", "Closed", "HalfOpen", "Held", "Open", "Probing", "Ramp"]
+
+LOWEST_SHARE: Final = 0.1  # of the calls, right after closing: the specification of C6
 
 GRAIN = 1e-6
 """An open time is over this many seconds early.
@@ -60,12 +62,14 @@ class Closed:
         tick: Counts a success without a lock, by `next(tick, None)`, which gives None where it has to be recorded under
             the lock. None instead of an iterator while nobody counts successes.
         rates: The shares of failures and slow calls, if a rule asks for them.
+        ramp: Which calls are let through for a while after an outage; None for all of them.
     """
 
-    __slots__ = ("_newest", "_numbers", "_reach", "_windows", "rates", "tick")
+    __slots__ = ("_newest", "_numbers", "_reach", "_windows", "ramp", "rates", "tick")
     state: ClassVar[CircuitBreakerState] = CircuitBreakerState.CLOSED
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: Rules, ramp: Ramp | None = None) -> None:
+        self.ramp = ramp
         self._numbers = numbers()
         self._reach = rules.reach
         self._newest = 0
@@ -101,18 +105,51 @@ class Closed:
 _keys = numbers()  # of probes; one supply for all circuits, since a key needs no more than to be new
 
 
+class Ramp:
+    """How calls come back after an outage: from a tenth of them to all, evenly over some seconds (C6).
+
+    By a share that adds up, not by dice: one call in ten is every tenth one.
+
+    Args:
+        began: When the circuit closed.
+        seconds: How long until all calls are let through.
+    """
+
+    __slots__ = ("_began", "_credit", "_seconds")
+
+    def __init__(self, began: float, seconds: float) -> None:
+        self._began = began
+        self._seconds = seconds
+        self._credit = 1 - LOWEST_SHARE
+
+    def over(self, now: float) -> bool:
+        """Tell whether all calls are let through again."""
+        self._began = min(self._began, now)  # a clock that went backwards (G12)
+        return now - self._began >= self._seconds - GRAIN
+
+    def admits(self, now: float) -> bool:
+        """Tell whether a call is let through."""
+        self._credit += LOWEST_SHARE + (1 - LOWEST_SHARE) * (now - self._began) / self._seconds
+        if self._credit < 1:
+            return False
+        self._credit -= 1
+        return True
+
+
 class Open:
     """An open circuit.
 
     Attributes:
         until: When probes may begin.
+        seconds: How long that takes from the beginning.
     """
 
-    __slots__ = ("until",)
+    __slots__ = ("seconds", "until")
     state: ClassVar[CircuitBreakerState] = CircuitBreakerState.OPEN
 
-    def __init__(self, until: float) -> None:
-        self.until = until
+    def __init__(self, since: float, seconds: float) -> None:
+        self.until = since + seconds
+        self.seconds = seconds
 
 
 class Probing(NamedTuple):
@@ -122,19 +159,19 @@ class Probing(NamedTuple):
         successes: So many close the circuit.
         at_once: No more than this many run at the same time.
         in_all: No more than this many are let through, neutral ones apart: more could not matter.
-        seconds: After this a probe that has not returned is lost.
+        seconds: After this a probe that has not returned is lost; None: after as long as the circuit was open.
     """
 
     successes: int
     at_once: int
     in_all: int
-    seconds: float
+    seconds: float | None
 
     @classmethod
     def of(cls, config: CircuitBreakerConfig) -> Probing:
         """Read a configuration."""
         at_once = config.half_open_max or config.success_threshold
-        seconds = cast("float", config.half_open_timeout or config.timeout)  # the config made seconds of both
+        seconds = cast("float | None", config.half_open_timeout)  # the config made seconds of it
         return cls(config.success_threshold, at_once, max(at_once, config.success_threshold), seconds)
 
 
@@ -145,25 +182,27 @@ class HalfOpen:
         successes: How many probes succeeded.
         out: When each probe that is running expires; the first of them first.
         lapsed: When the first probe expired that was given back too late; infinity if none was.
+        seconds: How long a probe may take.
     """
 
-    __slots__ = ("lapsed", "out", "successes")
+    __slots__ = ("lapsed", "out", "seconds", "successes")
     state: ClassVar[CircuitBreakerState] = CircuitBreakerState.HALF_OPEN
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
         self.successes = 0
         self.out: dict[int, float] = {}
         self.lapsed = math.inf
 
     def lease(self, returned: deque[tuple[HalfOpen, int, float]], limits: Probing, now: float) -> Lease | None:
         """Let a probe through, or None if there are enough."""
-        self.restart(now + limits.seconds)
+        self.restart(now + self.seconds)
         running = len(self.out)
         if running >= limits.at_once or running + self.successes >= limits.in_all:
             return None
         # First the lease, then its entry: interrupted in between, nothing is lost, and afterwards it returns itself.
         lease = Lease(returned, self, next(_keys))
-        self.out[lease.key] = now + limits.seconds
+        self.out[lease.key] = now + self.seconds
         return lease
 
     def take_back(self, key: int, when: float) -> None:

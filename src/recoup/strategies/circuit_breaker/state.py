@@ -22,36 +22,23 @@ Rules:
 from __future__ import annotations
 
 import math
-from collections import deque
 from threading import Lock
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from recoup.strategies.circuit_breaker.cause import Cause
-from recoup.strategies.circuit_breaker.news import News, Notice
-from recoup.strategies.circuit_breaker.permits import ASK, UNCOUNTED, Lease
-from recoup.strategies.circuit_breaker.phases import GRAIN, CircuitBreakerState, Closed, HalfOpen, Held, Open, Probing
+from recoup.strategies.circuit_breaker.moves import Moves
+from recoup.strategies.circuit_breaker.news import News
+from recoup.strategies.circuit_breaker.permits import UNCOUNTED, Lease
+from recoup.strategies.circuit_breaker.phases import GRAIN, CircuitBreakerState, Closed, HalfOpen, Held, Open
 from recoup.strategies.circuit_breaker.rates import Breach
-from recoup.strategies.circuit_breaker.rules import Rules
 
 if TYPE_CHECKING:
-    from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
     from recoup.strategies.circuit_breaker.permits import Permit, Uncounted
-    from recoup.strategies.circuit_breaker.phases import Phase
 
 __all__ = ["Circuit"]
 
-# What a state means for calls: callbacks and events report changes of this, so that a gauge they drive stays right
-# when somebody takes the circuit into their own hands.
-_MEANING = {
-    CircuitBreakerState.CLOSED: CircuitBreakerState.CLOSED,
-    CircuitBreakerState.DISABLED: CircuitBreakerState.CLOSED,
-    CircuitBreakerState.OPEN: CircuitBreakerState.OPEN,
-    CircuitBreakerState.FORCED_OPEN: CircuitBreakerState.OPEN,
-    CircuitBreakerState.HALF_OPEN: CircuitBreakerState.HALF_OPEN,
-}
 
-
-class Circuit:
+class Circuit(Moves):
     """The state that all calls through one circuit breaker share.
 
     Args:
@@ -64,25 +51,10 @@ class Circuit:
         phase: The current state.
         news: Transitions that have not been told yet.
         cause: What opened the circuit last; None while it is closed.
+        open_times: How long it stays open.
         opened: How many times it opened by itself.
         late: How many results came too late to count.
     """
-
-    def __init__(self, config: CircuitBreakerConfig, *, timed: bool = False) -> None:
-        self._open_time = cast("float", config.timeout)  # the config made seconds of both
-        self._probing = Probing.of(config)
-        self._holds: dict[object, CircuitBreakerState] = {}
-        self._returned: deque[tuple[HalfOpen, int, float]] = deque()
-        self._lock = Lock()
-        self.news = News()
-        self.cause: Cause | None = None
-        self.opened = 0
-        self.late = 0
-        self._rules = Rules(config)
-        self.phase: Phase = Closed(self._rules)
-        self._timed = timed
-        self.passing: Closed | None = self.phase
-        self.era: Closed | None = None if timed else self.phase
 
     # Calls
 
@@ -94,7 +66,7 @@ class Circuit:
         phase = self.phase
         if type(phase) is Open:
             wait = phase.until - now
-            if GRAIN < wait <= self._open_time:
+            if GRAIN < wait <= phase.seconds:
                 return wait
         return 0.0
 
@@ -108,10 +80,7 @@ class Circuit:
         with self._lock:
             phase = self.phase
             if isinstance(phase, Closed):
-                if not self.news:
-                    self.passing = phase
-                    self.era = None if self._timed else phase
-                return phase
+                return phase if self._passes_locked(phase, now) else None
             if isinstance(phase, HalfOpen):
                 return phase.lease(self._returned, self._probing, now)
             return UNCOUNTED if phase.state is CircuitBreakerState.DISABLED else None  # open, or forced to be
@@ -128,7 +97,7 @@ class Circuit:
             elif slow:
                 self._open_locked(now, Cause.said(Breach.SLOWNESS.value, "a probe was slow", now))
             else:
-                self._probed_locked()
+                self._probed_locked(now)
             return True
 
     def failed(self, permit: Permit, now: float, error: BaseException | None, *, slow: bool = False) -> bool:
@@ -161,16 +130,17 @@ class Circuit:
         with self._lock:
             self._take_in_locked()
             phase = self.phase
-            until = -math.inf
+            until, seconds = -math.inf, 0.0
             if isinstance(phase, Held):
                 return phase.state, math.inf if phase.state is CircuitBreakerState.FORCED_OPEN else 0.0
             if isinstance(phase, Closed):
                 return phase.state, 0.0
             if isinstance(phase, Open):
-                until = phase.until
+                until, seconds = phase.until, phase.seconds
             elif (lost := phase.lost(now)) < math.inf:
-                until = lost + self._open_time
-        wait = min(until - now, self._open_time)
+                seconds = self.open_times.seconds
+                until = lost + seconds
+        wait = min(until - now, seconds)
         return (CircuitBreakerState.OPEN, wait) if wait > GRAIN else (CircuitBreakerState.HALF_OPEN, 0.0)
 
     def shares(self, now: float) -> tuple[float | None, float | None]:
@@ -200,8 +170,11 @@ class Circuit:
         """Close the circuit and forget everything, holds too."""
         with self._lock:
             self._holds.clear()
-            self.cause = None
-            self._move_locked(Closed(self._rules))
+            self._close_locked(None)
+
+    def plan(self) -> None:
+        """Find out for how long to open the next time. This runs the user's code: only a teller of news may."""
+        self.open_times.ask(self._row + 1)
 
     def renew(self) -> None:
         """Begin anew in the child of a fork: same state, no calls, and a lock that nobody holds (G18)."""
@@ -209,79 +182,3 @@ class Circuit:
         self._returned.clear()
         self._apply_holds_locked()  # a thread of the parent may have been in the middle of it
         self.news = News()  # the parent tells what there was to tell
-
-    # With the lock
-
-    def _advance_locked(self, now: float) -> None:
-        self._lose_locked(now)
-        if isinstance(self.phase, Open):
-            self.phase.until = min(self.phase.until, now + self._open_time)  # a clock that went backwards
-            if self.phase.until - now <= GRAIN:
-                self._move_locked(HalfOpen())
-
-    def _lose_locked(self, now: float) -> None:
-        """Open again if a probe has expired, at the moment at which it did."""
-        self._take_in_locked()
-        if isinstance(self.phase, HalfOpen):
-            self.phase.restart(now + self._probing.seconds)
-            lost = self.phase.lost(now)
-            if lost < math.inf:
-                self._open_locked(lost, None)
-
-    def _take_in_locked(self) -> None:
-        while self._returned:
-            phase, key, when = self._returned.popleft()
-            phase.take_back(key, when)
-
-    def _settled_locked(self, permit: Permit, now: float) -> bool:
-        """Take a permit back for good; tell whether its outcome counts."""
-        if permit is self.phase:  # a closed one, and there is nothing to lose
-            return True
-        self._lose_locked(now)
-        if isinstance(permit, Lease):
-            phase, permit.phase = permit.phase, None
-            if phase is not None and phase.out.pop(permit.key, None) is not None and phase is self.phase:
-                return True
-        self.late += 1
-        return False
-
-    def _probed_locked(self) -> None:
-        """Take a success of a probe."""
-        phase = self.phase
-        assert isinstance(phase, HalfOpen)  # noqa: S101 - for the type checker; _settled_locked saw it
-        phase.successes += 1
-        if phase.successes >= self._probing.successes:
-            self.cause = None
-            self._move_locked(Closed(self._rules))
-
-    def _open_locked(self, since: float, cause: Cause | None) -> None:
-        """Open, for a cause, or for want of a probe: then the cause is still the one before."""
-        self.opened += 1
-        if cause is not None:
-            self.cause = cause
-        self._move_locked(Open(since + self._open_time), None if cause is None else cause.error_type)
-
-    def _move_locked(self, phase: Phase, error_type: str | None = None) -> None:
-        before = self.phase
-        self.era = self.passing = None
-        if isinstance(before, Closed):
-            before.tick = ASK  # a call that began in it will ask, and hear that it is late
-        self.phase = phase
-        meaning = _MEANING[phase.state]
-        if meaning is not _MEANING[before.state]:
-            open_time = math.inf if isinstance(phase, Held) else self._open_time
-            self.news.append(Notice(meaning, open_time, error_type))
-
-    def _apply_holds_locked(self) -> None:
-        phase = self.phase
-        beneath = phase.beneath if isinstance(phase, Held) else self._fresh(phase)
-        if self._holds:
-            self._move_locked(Held(next(reversed(self._holds.values())), beneath))
-        else:
-            self._move_locked(beneath)
-
-    def _fresh(self, phase: Phase) -> Phase:
-        """Make the same state without the calls that began in it; an open one has none, and its time goes on."""
-        if isinstance(phase, Closed):
-            return Closed(self._rules)
-        return HalfOpen() if isinstance(phase, HalfOpen) else phase

@@ -164,11 +164,13 @@ class CircuitBreaker(Strategy):
     def _says(self) -> Sequence[str]:
         config = self.config
         counted = "every Exception" if config.failure_on is None else str(when(config.failure_on))
+        back = "" if config.ramp_up is None else f" and lets ever more calls through for {config.ramp_up:g} s"
+        closes = f"then closes after {config.success_threshold} successful trials{back}"
         spared = "" if config.ignore_on is None else f" but {when(config.ignore_on)}"
         return (
             rules.said(config),
             f"counts {counted}{spared}; refusals of ours and cancellations from outside are no failures",
-            f"refuses for {config.timeout:g} s, then closes after {config.success_threshold} successful trials",
+            f"refuses for {self._calls.circuit.open_times}, {closes}",
         )
 
     def _pumps(self, place: Place) -> Sequence[Pump]:

@@ -1,0 +1,168 @@
+"""The transitions of a circuit. Everything here needs the lock, but for making one."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from threading import Lock
+from typing import TYPE_CHECKING, cast
+
+from recoup.strategies.circuit_breaker.news import News, Notice
+from recoup.strategies.circuit_breaker.open_time import OpenTimes
+from recoup.strategies.circuit_breaker.permits import ASK, Lease
+from recoup.strategies.circuit_breaker.phases import (
+    GRAIN,
+    CircuitBreakerState,
+    Closed,
+    HalfOpen,
+    Held,
+    Open,
+    Probing,
+    Ramp,
+)
+from recoup.strategies.circuit_breaker.rules import Rules
+
+if TYPE_CHECKING:
+    from recoup.strategies.circuit_breaker.cause import Cause
+    from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
+    from recoup.strategies.circuit_breaker.permits import Permit
+    from recoup.strategies.circuit_breaker.phases import Phase
+
+__all__ = ["Moves"]
+
+# What a state means for calls: callbacks and events report changes of this, so that a gauge they drive stays right
+# when somebody takes the circuit into their own hands.
+_MEANING = {
+    CircuitBreakerState.CLOSED: CircuitBreakerState.CLOSED,
+    CircuitBreakerState.DISABLED: CircuitBreakerState.CLOSED,
+    CircuitBreakerState.OPEN: CircuitBreakerState.OPEN,
+    CircuitBreakerState.FORCED_OPEN: CircuitBreakerState.OPEN,
+    CircuitBreakerState.HALF_OPEN: CircuitBreakerState.HALF_OPEN,
+}
+
+
+class Moves:
+    """The state that all calls through one circuit breaker share.
+
+    Args:
+        config: The rules.
+        timed: Whether every call has to ask, so that somebody knows when it began.
+
+    Attributes:
+        passing: The permit of a closed circuit with nothing to tell, which needs no lock; else None.
+        era: The same, for calls that need not ask; else None.
+        phase: The current state.
+        news: Transitions that have not been told yet.
+        cause: What opened the circuit last; None while it is closed.
+        open_times: How long it stays open.
+        opened: How many times it opened by itself.
+        late: How many results came too late to count.
+    """
+
+    def __init__(self, config: CircuitBreakerConfig, *, timed: bool = False) -> None:
+        self.open_times = OpenTimes(config.timeout)
+        self._row = 0  # openings since it was closed
+        self._ramp_up = cast("float | None", config.ramp_up)  # the config made seconds of it
+        self._probing = Probing.of(config)
+        self._holds: dict[object, CircuitBreakerState] = {}
+        self._returned: deque[tuple[HalfOpen, int, float]] = deque()
+        self._lock = Lock()
+        self.news = News()
+        self.cause: Cause | None = None
+        self.opened = 0
+        self.late = 0
+        self._rules = Rules(config)
+        self.phase: Phase = Closed(self._rules)
+        self._timed = timed
+        self.passing: Closed | None = self.phase
+        self.era: Closed | None = None if timed else self.phase
+
+    def _advance_locked(self, now: float) -> None:
+        self._lose_locked(now)
+        if isinstance(self.phase, Open):
+            self.phase.until = min(self.phase.until, now + self.phase.seconds)  # a clock that went backwards
+            if self.phase.until - now <= GRAIN:
+                self._move_locked(HalfOpen(self._probing.seconds or self.phase.seconds))
+
+    def _lose_locked(self, now: float) -> None:
+        """Open again if a probe has expired, at the moment at which it did."""
+        self._take_in_locked()
+        if isinstance(self.phase, HalfOpen):
+            self.phase.restart(now + self.phase.seconds)
+            lost = self.phase.lost(now)
+            if lost < math.inf:
+                self._open_locked(lost, None)
+
+    def _take_in_locked(self) -> None:
+        while self._returned:
+            phase, key, when = self._returned.popleft()
+            phase.take_back(key, when)
+
+    def _settled_locked(self, permit: Permit, now: float) -> bool:
+        """Take a permit back for good; tell whether its outcome counts."""
+        if permit is self.phase:  # a closed one, and there is nothing to lose
+            return True
+        self._lose_locked(now)
+        if isinstance(permit, Lease):
+            phase, permit.phase = permit.phase, None
+            if phase is not None and phase.out.pop(permit.key, None) is not None and phase is self.phase:
+                return True
+        self.late += 1
+        return False
+
+    def _probed_locked(self, now: float) -> None:
+        """Take a success of a probe."""
+        phase = self.phase
+        assert isinstance(phase, HalfOpen)  # noqa: S101 - for the type checker; _settled_locked saw it
+        phase.successes += 1
+        if phase.successes >= self._probing.successes:
+            self._close_locked(None if self._ramp_up is None else Ramp(now, self._ramp_up))
+
+    def _passes_locked(self, phase: Closed, now: float) -> bool:
+        """Tell whether a closed circuit lets a call through; the next one need not ask if this one need not have."""
+        if phase.ramp is not None:
+            if not phase.ramp.over(now):
+                return phase.ramp.admits(now)
+            phase.ramp = None
+        if not self.news:
+            self.passing = phase
+            self.era = None if self._timed else phase
+        return True
+
+    def _close_locked(self, ramp: Ramp | None) -> None:
+        self.cause = None
+        self._row = 0
+        self._move_locked(Closed(self._rules, ramp))
+
+    def _open_locked(self, since: float, cause: Cause | None) -> None:
+        """Open, for a cause, or for want of a probe: then the cause is still the one before."""
+        self.opened += 1
+        if cause is not None:
+            self.cause = cause
+        self._row += 1
+        phase = Open(since, self.open_times.seconds)
+        self._move_locked(phase, None if cause is None else cause.error_type)
+
+    def _move_locked(self, phase: Phase, error_type: str | None = None) -> None:
+        before = self.phase
+        self.era = self.passing = None
+        if isinstance(before, Closed):
+            before.tick = ASK  # a call that began in it will ask, and hear that it is late
+        self.phase = phase
+        meaning = _MEANING[phase.state]
+        if meaning is not _MEANING[before.state]:
+            self.news.append(Notice(meaning, phase.seconds if isinstance(phase, Open) else math.inf, error_type))
+
+    def _apply_holds_locked(self) -> None:
+        phase = self.phase
+        beneath = phase.beneath if isinstance(phase, Held) else self._fresh(phase)
+        if self._holds:
+            self._move_locked(Held(next(reversed(self._holds.values())), beneath))
+        else:
+            self._move_locked(beneath)
+
+    def _fresh(self, phase: Phase) -> Phase:
+        """Make the same state without the calls that began in it; an open one has none, and its time goes on."""
+        if isinstance(phase, Closed):
+            return Closed(self._rules, phase.ramp)
+        return HalfOpen(phase.seconds) if isinstance(phase, HalfOpen) else phase
