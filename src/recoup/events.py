@@ -23,6 +23,8 @@ __all__ = [
     "Event",
     "ExecutionFinished",
     "FallbackUsed",
+    "HedgeStarted",
+    "HedgeWon",
     "LateResultIgnored",
     "RetryScheduled",
     "RetryStopped",
@@ -133,6 +135,30 @@ class FallbackUsed(Event):
 
     source: str
     error_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class HedgeStarted(Event):
+    """A call took long, and another attempt was started beside it.
+
+    Attributes:
+        attempt: Number of the attempt, from 2.
+        delay: Seconds that the attempt before had.
+    """
+
+    attempt: int
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class HedgeWon(Event):
+    """A call was answered by an attempt that was added.
+
+    Attributes:
+        attempt: Number of the attempt, from 2.
+    """
+
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
