@@ -57,6 +57,9 @@ if TYPE_CHECKING:
     from recoup.strategies.fallback.config import FallbackConfig as FallbackConfig
     from recoup.strategies.fallback.decorator import fallback as fallback
     from recoup.strategies.fallback.strategy import Fallback as Fallback
+    from recoup.strategies.fault_injection.config import FaultInjectionConfig as FaultInjectionConfig
+    from recoup.strategies.fault_injection.strategy import FaultInjection as FaultInjection
+    from recoup.strategies.fault_injection.strategy import inject_faults as inject_faults
     from recoup.strategies.retry.config import BackoffStrategy as BackoffStrategy
     from recoup.strategies.retry.config import RetryAfter as RetryAfter
     from recoup.strategies.retry.config import RetryConfig as RetryConfig
@@ -110,6 +113,8 @@ _HOMES = {
     "strategies.fallback.config": ("FallbackConfig",),
     "strategies.fallback.decorator": ("fallback",),
     "strategies.fallback.strategy": ("Fallback",),
+    "strategies.fault_injection.config": ("FaultInjectionConfig",),
+    "strategies.fault_injection.strategy": ("FaultInjection", "inject_faults"),
     "strategies.retry.config": ("BackoffStrategy", "RetryAfter", "RetryConfig"),
     "strategies.retry.strategy": ("RetryExecutor", "retry"),
     "workflow.config": ("ErrorRecoveryConfig", "RecoveryStrategy"),
@@ -144,6 +149,8 @@ __all__ = [
     "Explanation",
     "Fallback",
     "FallbackConfig",
+    "FaultInjection",
+    "FaultInjectionConfig",
     "RecoveryError",
     "RecoveryStrategy",
     "Refusal",
@@ -171,6 +178,7 @@ __all__ = [
     "explain",
     "fallback",
     "force_open",
+    "inject_faults",
     "layers_of",
     "registry",
     "retry",

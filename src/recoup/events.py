@@ -23,6 +23,7 @@ __all__ = [
     "Event",
     "ExecutionFinished",
     "FallbackUsed",
+    "FaultInjected",
     "HedgeStarted",
     "HedgeWon",
     "LateResultIgnored",
@@ -135,6 +136,19 @@ class FallbackUsed(Event):
 
     source: str
     error_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class FaultInjected(Event):
+    """Something was done to a call on purpose.
+
+    Attributes:
+        fault: "run", "delay", "error" or "result".
+        call: Number of the call, from 1, since the injection was armed.
+    """
+
+    fault: str
+    call: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from recoup import (
     deadline,
     explain,
     fallback,
+    inject_faults,
     retry,
 )
 
@@ -24,6 +25,7 @@ answer = fallback(fallback_value=None)
 once = retry(max_attempts=1)
 again = retry(max_attempts=3)
 limit = deadline(5, mode="cooperative")
+faults = inject_faults(error=OSError)
 
 WRONG: list[tuple[list[Any], str]] = [
     ([again, answer], "fallback stands inside retry: it answers every failure.*put @fallback above @retry"),
@@ -41,6 +43,8 @@ WRONG: list[tuple[list[Any], str]] = [
         [retry(attempt_timeout=20), circuit_breaker(window_duration=30)],
         r"the window of circuit_breaker \(30 s\) is shorter than twice the limit of one call \(20 s\)",
     ),
+    ([faults, again], "fault_injection stands outside retry.*put @inject_faults right above the function"),
+    ([answer, faults, inject_faults(delay=1), limit], "fault_injection stands outside deadline"),
 ]
 RIGHT: list[list[Any]] = [
     [answer, again, circuit_breaker(), limit, bulkhead()],
@@ -51,6 +55,8 @@ RIGHT: list[list[Any]] = [
     [limit, once],
     [circuit_breaker(window_duration=10), limit],
     [again, again],
+    [again, circuit_breaker(), faults],
+    [again, faults, inject_faults(delay=1)],
 ]
 
 

@@ -20,6 +20,7 @@ EXPRESSIONS = {
     "compensate": "recoup.compensate(undone.append)",
     "deadline": 'recoup.deadline(5, mode="cooperative")',
     "fallback": 'recoup.fallback(fallback_value=["instead"])',
+    "inject_faults": "recoup.inject_faults(error=OSError, delay=1)",
     "retry": "recoup.retry(max_attempts=3, initial_delay=1, jitter_range=0)",
     "ErrorRecoveryWorkflow": (
         "recoup.ErrorRecoveryWorkflow(recoup.ErrorRecoveryConfig("
@@ -34,6 +35,8 @@ SEEING = {
     "fallback:function": "recoup.fallback(fallback_function=seen, with_arguments=True)",
     "fallback:service": "recoup.fallback(fallback_service=seen)",
     "fallback:url": "recoup.fallback(fallback_service='url', service_argument='c')",
+    "inject_faults:armed": "armed(recoup.inject_faults(predicate=seen, delay=1, change_result=seen))",
+    "inject_faults:errors": "armed(recoup.inject_faults(predicate=picked, error=OSError))",
 }
 OTHERS = {  # public functions that are no decorators
     "create_circuit_breaker_workflow",
@@ -65,6 +68,14 @@ undone, calls = [], []
 
 def seen(*args, **kwargs):
     return [args, kwargs]
+
+def picked(*args, **kwargs):
+    undone.append([args, kwargs])
+    return 3 in args
+
+def armed(faults):
+    faults.arm()
+    return faults
 
 decorator = {expression}
 

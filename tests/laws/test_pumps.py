@@ -32,6 +32,7 @@ BOUND = {
     "desk.refreshed(run, fn)": "calls the function, for a later caller",
     "glance": "binds them itself, as `keyed`",
     "job.run": "calls the function, in a thread",
+    "judge": "binds them itself: a predicate of a call sees every call the same way",
     "keyed": "binds them itself: a key is the same however the call is written (F6)",
     "pack": "binds them itself: the saved state shows every call the same way (S1)",
     "source.again": "what it gets must not depend on the shape; test_shapes.py tries it",

@@ -36,6 +36,8 @@ def lints(layers: Sequence[Strategy]) -> list[str]:
             )
         if outer.kind == "deadline" and "retry" in kinds:
             found.extend(_deadline_outside_retry(outer, inside[kinds.index("retry") :]))
+        if outer.kind == "fault_injection" and "fault_injection" not in [layer.kind for layer in layers[:index]]:
+            found.extend(_faults_outside(kinds))
         if outer.kind in ("bulkhead", "circuit_breaker") and any(layer is outer for layer in inside):
             found.append(
                 f"the same {outer.kind} stands twice in one stack: each call would take two of its places, or count "
@@ -43,6 +45,16 @@ def lints(layers: Sequence[Strategy]) -> list[str]:
             )
     found.extend(_short_windows(layers))
     return found
+
+
+def _faults_outside(kinds: Sequence[str]) -> Iterator[str]:
+    """Look for a layer that never meets the faults; `kinds` are those inside the injection."""
+    spared = next((kind for kind in kinds if kind != "fault_injection"), None)
+    if spared is not None:
+        yield (
+            f"fault_injection stands outside {spared}: its faults never reach that layer and tell nothing about it; "
+            "put @inject_faults right above the function"
+        )
 
 
 def _fallback_inside_retry(inside: Sequence[Strategy]) -> Iterator[str]:
