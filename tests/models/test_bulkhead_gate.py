@@ -84,6 +84,7 @@ class Model:
             self.sweep()
         if len(self.line) >= self.most_waiting:
             self.rejected += 1
+            self.advance()  # the first in the line may have been swept out
             return False
         self.line.append(call)
         self.advance()
