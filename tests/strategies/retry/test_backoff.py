@@ -238,6 +238,24 @@ class Short:
         return iter(self.delays)
 
 
+def test_a_list_is_looked_up_by_the_number_of_the_retry() -> None:
+    """An asynchronous pass that takes over goes on in the middle (G5)."""
+    assert Backoff(RetryConfig(backoff_strategy=[1, 2, 3])).delay(3, None, random.Random(1).uniform) == (3, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"backoff_strategy": "fixed", "initial_delay": 0.25}, "0.25 s at first and 60 s at most (fixed)"),
+        ({"max_delay": 1.25}, "1.25 s at first and 1.25 s at most (jitter)"),
+        ({"backoff_strategy": [7, 8], "max_delay": 9}, "7 s at first and 9 s at most (delays of your own)"),
+    ],
+)
+def test_it_says_itself_in_words(options: dict[str, Any], words: str) -> None:
+    """For explain(): the longest first wait, and the cap."""
+    assert str(Backoff(RetryConfig(**options))) == words
+
+
 @pytest.mark.parametrize(
     ("options", "retries", "seconds"),
     [
@@ -245,7 +263,8 @@ class Short:
         ({"backoff_strategy": "jitter", "max_delay": 5}, 3, 1.5 + 3 + 5),
         ({"backoff_strategy": "decorrelated", "max_delay": 20}, 4, 3 + 9 + 20 + 20),
         ({"backoff_strategy": "fixed", "max_delay": 7}, 1000, 1000),
-        ({"backoff_strategy": "fixed", "max_delay": 7}, 1002, 1000 + 2 * 7),
+        ({"backoff_strategy": "fixed", "max_delay": 7}, 1002, 1002),
+        ({"backoff_strategy": [1], "max_delay": 7}, 1002, 1000 + 2 * 7),
         ({"backoff_strategy": [1, 2]}, 3, 1 + 2 + 2),
         ({"backoff_strategy": "full_jitter", "max_delay": 5}, 4, 1 + 2 + 4 + 5),
         ({"backoff_strategy": "smooth_jitter", "max_delay": 5}, 1, 2 * math.tanh(2) / 1.4),

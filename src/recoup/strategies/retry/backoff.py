@@ -150,7 +150,10 @@ class Backoff:
         for n in range(1, min(retries, _MANY) + 1):
             delay, memory = self.delay(n, memory, _highest)
             total += delay
-        return total + max(0, retries - _MANY) * self._longest
+        if retries > _MANY:
+            grows = isinstance(self._config.backoff_strategy, BackoffStrategy)  # delays of one's own may do anything
+            total += (retries - _MANY) * (self.delay(retries, memory, _highest)[0] if grows else self._longest)
+        return total
 
     def __str__(self) -> str:
         strategy = self._config.backoff_strategy
