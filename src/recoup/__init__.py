@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from recoup.strategies.fault_injection.config import FaultInjectionConfig as FaultInjectionConfig
     from recoup.strategies.fault_injection.strategy import FaultInjection as FaultInjection
     from recoup.strategies.fault_injection.strategy import inject_faults as inject_faults
+    from recoup.strategies.retry.budget import RetryBudget as RetryBudget
     from recoup.strategies.retry.config import BackoffStrategy as BackoffStrategy
     from recoup.strategies.retry.config import RetryAfter as RetryAfter
     from recoup.strategies.retry.config import RetryConfig as RetryConfig
@@ -115,6 +116,7 @@ _HOMES = {
     "strategies.fallback.strategy": ("Fallback",),
     "strategies.fault_injection.config": ("FaultInjectionConfig",),
     "strategies.fault_injection.strategy": ("FaultInjection", "inject_faults"),
+    "strategies.retry.budget": ("RetryBudget",),
     "strategies.retry.config": ("BackoffStrategy", "RetryAfter", "RetryConfig"),
     "strategies.retry.strategy": ("RetryExecutor", "retry"),
     "workflow.config": ("ErrorRecoveryConfig", "RecoveryStrategy"),
@@ -156,6 +158,7 @@ __all__ = [
     "Refusal",
     "Registry",
     "RetryAfter",
+    "RetryBudget",
     "RetryConfig",
     "RetryExecutor",
     "RetryExhausted",

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import assert_type
 
-from recoup import BackoffStrategy, RetryAfter, RetryConfig, RetryExecutor, retry
+from recoup import BackoffStrategy, RetryAfter, RetryBudget, RetryConfig, RetryExecutor, retry
 
 assert_type(retry(retry_after=RetryAfter.CLAMP), RetryExecutor)
 assert_type(retry(retry_after="ignore", backoff_strategy=BackoffStrategy.SMOOTH_JITTER), RetryExecutor)
 assert_type(RetryConfig().retry_after, RetryAfter | str)
+
+assert_type(RetryBudget.grpc(max_tokens=10), RetryBudget)
+assert_type(RetryBudget(ratio=0.1).tokens, float)
+assert_type(RetryBudget.botocore().metrics, Mapping[str, int])
+assert_type(retry(budget=RetryBudget()), RetryExecutor)

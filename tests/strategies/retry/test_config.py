@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from recoup import BackoffStrategy, RetryConfig
+from recoup import BackoffStrategy, RetryBudget, RetryConfig
 
 
 class Delays:
@@ -65,6 +65,8 @@ BAD: list[tuple[str, Any, type[Exception], str]] = [
     ("raise_on_result", True, ValueError, "raise_on_result=True needs retry_on_result"),
     ("retry_after", "wait", ValueError, "retry_after must be one of 'obey', 'clamp', 'ignore', not 'wait'"),
     ("retry_after", True, TypeError, "retry_after must be a RetryAfter or one of 'obey', 'clamp', 'ignore', not True"),
+    ("budget", 5, TypeError, "budget must be a RetryBudget, not 5 (int)"),
+    ("budget", RetryBudget, TypeError, "budget must be a RetryBudget, not <class"),
     ("attempt_timeout", 0, ValueError, "attempt_timeout must be greater than 0 and finite, not 0"),
     ("attempt_timeout", math.inf, ValueError, "attempt_timeout must be greater than 0 and finite, not inf"),
     ("attempt_timeout", math.nan, ValueError, "attempt_timeout must be greater than 0 and finite, not nan"),

@@ -84,6 +84,8 @@ class Attempt:
     ) -> bool:
         tries = self._tries
         tries.state = "over"
+        if error is None:
+            tries.executor._succeeded(tries.run)
         if not isinstance(error, Exception):
             return False
         tries.run = tries.executor._decide(tries.run, error)
@@ -137,7 +139,9 @@ class AsyncAttempt:
         try:
             if isinstance(failure, Exception):
                 tries.run = tries.executor._decide(tries.run, failure)
-            elif failure is not None and tries.run is not None:
+            elif failure is None:
+                tries.executor._succeeded(tries.run)
+            elif tries.run is not None:
                 tries.run.ended(failure)
         finally:
             failure = _closed(self._elapsed, failure)

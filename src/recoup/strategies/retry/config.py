@@ -11,6 +11,7 @@ from inspect import isgeneratorfunction, signature
 from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from recoup._core import checks, conditions
+from recoup.strategies.retry.budget import RetryBudget
 
 if TYPE_CHECKING:
     from recoup.typing import Callback, ConditionSpec, Predicate, Seconds
@@ -103,6 +104,8 @@ class RetryConfig:
         retry_after: What is done when an error, its `response` or a result that was turned down carries a
             `Retry-After`: a `RetryAfter` or its value as a string. Default OBEY: it is waited for that long (where
             waits have jitter, up to half longer), or given up at once if that is longer than `max_delay`.
+        budget: A `RetryBudget`, shared by any number of functions: without a token left the error comes out at once.
+            Calls cost a little more then, also those that succeed. Default `None`: no budget.
         on_retry: Called before each wait as `on_retry(n, error)`, n = 1 for the first retry; for a result that was
             turned down the error is an `UnacceptableResult`. May be async round async functions.
         on_failure: Called once as `on_failure(error)` when retrying is given up. Not called for an error that is not
@@ -133,6 +136,7 @@ class RetryConfig:
     attempt_timeout: Seconds | None = None
     max_elapsed: Seconds | None = None
     retry_after: RetryAfter | str = RetryAfter.OBEY
+    budget: RetryBudget | None = None
     on_retry: Callback | None = None
     on_failure: Callback | None = None
 
@@ -148,6 +152,8 @@ class RetryConfig:
                 conditions.compiled(argument, getattr(self, argument))
         checks.boolean("raise_on_result", self.raise_on_result)
         put(self, "retry_after", checks.member("retry_after", self.retry_after, RetryAfter))
+        if self.budget is not None:
+            checks.instance("budget", self.budget, RetryBudget)
         _check_callables(self)
         if self.raise_on_result and self.retry_on_result is None:
             raise ValueError("raise_on_result=True needs retry_on_result: without it no result is turned down")
@@ -272,5 +278,6 @@ if TYPE_CHECKING:
         attempt_timeout: Seconds | None
         max_elapsed: Seconds | None
         retry_after: RetryAfter | str
+        budget: RetryBudget | None
         on_retry: Callback | None
         on_failure: Callback | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recoup._core import conditions
-from recoup.errors import RecoveryError, UnacceptableResult
+from recoup.errors import RecoveryError, UnacceptableResult, is_refusal
 from recoup.strategies.retry import hints
 from recoup.strategies.retry.backoff import Backoff
 from recoup.strategies.retry.config import RetryAfter
@@ -15,10 +15,23 @@ if TYPE_CHECKING:
 
     from recoup.strategies.retry.config import RetryConfig
 
-__all__ = ["RetryPlan"]
+__all__ = ["RetryPlan", "is_timeout"]
 
 # What "every Exception" does not mean without a closer look: our own errors, iterators that are done, groups.
 _PECULIAR = (RecoveryError, StopIteration, StopAsyncIteration, BaseExceptionGroup)
+
+
+# Not all timeouts are a TimeoutError: httpx.TimeoutException, requests.Timeout, urllib3's own TimeoutError and
+# subprocess.TimeoutExpired are not. Those of other clients derive from one of these.
+_TIMEOUTS = frozenset({"Timeout", "TimeoutError", "TimeoutException", "TimeoutExpired"})
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Tell whether an error (or any of a group) is a timeout of running work; known by name, so nothing is imported."""
+    return any(
+        not is_refusal(leaf) and not _TIMEOUTS.isdisjoint(each.__name__ for each in type(leaf).__mro__)
+        for leaf in conditions.leaves(error)
+    )
 
 
 class RetryPlan:
@@ -30,14 +43,16 @@ class RetryPlan:
         backoff: How long to wait.
         judges: Whether results are judged.
         clamps: Whether a wait that a service asks for is cut to the longest of our own.
+        budget: What pays for retries; `None` if nobody has to.
     """
 
-    __slots__ = ("_abort", "_every", "_obeys", "_on", "backoff", "clamps", "config", "judges", "limit")
+    __slots__ = ("_abort", "_every", "_obeys", "_on", "backoff", "budget", "clamps", "config", "judges", "limit")
 
     def __init__(self, config: RetryConfig) -> None:
         self.config = config
         self.limit = "max_attempts"
         self.backoff = Backoff(config)
+        self.budget = config.budget
         self.judges = config.retry_on_result is not None
         self.clamps = config.retry_after is RetryAfter.CLAMP
         self._obeys = config.retry_after is not RetryAfter.IGNORE

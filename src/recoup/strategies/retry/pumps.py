@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     AsyncTell = Callable[[RetryRun, Exception], Awaitable[None]]
     Drop = Callable[[RetryRun, Any], None]
     AsyncDrop = Callable[[RetryRun, Any], Awaitable[None]]
+    Succeed = Callable[[RetryRun | None], None]
     Sleep = Callable[[float], None]
     AsyncSleep = Callable[[float], Awaitable[None]]
 
@@ -109,10 +110,11 @@ def retrying_async(  # noqa: C901 - as its twin
     return retrying
 
 
-def retrying_stream(
+def retrying_stream(  # noqa: C901 - as `retrying`
     fn: Callable[..., Generator[Any, Any, Any]],
     decide: Decide,
     tell: Tell,
+    succeed: Succeed | None,
     sleep: Sleep,
 ) -> Callable[..., Generator[Any, Any, Any]]:
     """Start a generator anew until its first item; later errors belong to the consumer (rule R8)."""
@@ -128,6 +130,8 @@ def retrying_stream(
                             cursor.sent = yield cursor.item
                         except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
                             cursor.thrown = thrown
+                    if succeed is not None:
+                        succeed(run)
                     return cursor.value  # noqa: TRY300 - the loop ends here
                 except Exception as error:
                     if cursor.started:
@@ -147,10 +151,11 @@ def retrying_stream(
     return retrying
 
 
-def retrying_stream_async(
+def retrying_stream_async(  # noqa: C901 - as its twin
     fn: Callable[..., AsyncGenerator[Any, Any]],
     decide: Decide,
     tell: AsyncTell,
+    succeed: Succeed | None,
     sleep: AsyncSleep,
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     """Start an async generator anew until its first item; later errors belong to the consumer (rule R8)."""
@@ -166,6 +171,8 @@ def retrying_stream_async(
                             cursor.sent = yield cursor.item
                         except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
                             cursor.thrown = thrown
+                    if succeed is not None:
+                        succeed(run)
                     return  # noqa: TRY300 - the loop ends here
                 except Exception as error:
                     if cursor.started:

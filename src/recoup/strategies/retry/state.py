@@ -15,20 +15,24 @@ import math
 from recoup._core import conditions
 from recoup._core.notes import blame, note
 from recoup.errors import Refusal, RetryExhausted
-from recoup.strategies.retry.plan import RetryPlan
+from recoup.strategies.retry.plan import RetryPlan, is_timeout
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, Protocol
+
+    from recoup.strategies.retry.budget import RetryBudget
 
     class Dice(Protocol):
         """What decisions take from the world besides the time: `recoup._core.clock`, or dice of a test."""
 
         def uniform(self, low: float, high: float, /) -> float:
             """Draw evenly between two numbers."""
+            raise NotImplementedError
 
         def wall(self) -> float:
             """Tell the seconds since 1970."""
+            raise NotImplementedError
 
 
 __all__ = ["RetryPlan", "RetryRun"]
@@ -46,8 +50,10 @@ class RetryRun:
     """
 
     __slots__ = (
+        "_cost",
         "_error",
         "_memory",
+        "_over",
         "_plan",
         "_since",
         "_step",
@@ -65,6 +71,8 @@ class RetryRun:
         self._error: BaseException | None = None
         self._step = spent  # of the backoff; a wait that the service asked for is none (rule R5)
         self._memory: Any = None  # what the backoff remembers; a longer wait that a refusal asked for is not in it
+        self._cost = 0.0  # of the last retry
+        self._over = False  # not by a success
         self.attempts = spent
         self.gave_up = False
         self.delay: float | None = None
@@ -94,7 +102,10 @@ class RetryRun:
         self.elapsed = max(0.0, now - self._since)
         self.delay = None
         plan = self._plan
-        if not (plan.judges and plan.turned_down(error)) and not plan.retries(error):
+        retryable = (plan.judges and plan.turned_down(error)) or plan.retries(error)
+        if plan.budget is not None and not isinstance(error, Refusal):
+            plan.budget._failed(now, to_retry=retryable)
+        if not retryable:
             self._stop(error, f"{type(error).__qualname__} is not retried" if self.attempts > 1 else "")
             return
         if self.attempts >= plan.config.max_attempts:
@@ -105,6 +116,8 @@ class RetryRun:
             return
         if left is not None and delay >= left:
             self._late(error, delay, left, limit)
+            return
+        if plan.budget is not None and not self._paid(error, now, plan.budget):
             return
         self.delay = delay
 
@@ -127,8 +140,14 @@ class RetryRun:
         """Drop the last error, where no time limit can cut the next attempt off."""
         self._error = None
 
+    def succeeded(self) -> None:
+        """Take note of a success after failures: the last retry may get back what it cost."""
+        if self._plan.budget is not None and not self._over:
+            self._plan.budget._repay(self._cost)
+
     def ended(self, end: BaseException) -> None:
         """Tell a cancellation which failure came before it, so that a time limit that sent it can name the cause."""
+        self._over = True
         if isinstance(end, Exception):
             return
         spent = getattr(end, "spent", None)
@@ -158,6 +177,15 @@ class RetryRun:
                 self._give_up(error, "the refusal does not end by itself")
                 return None
         return delay
+
+    def _paid(self, error: BaseException, now: float, budget: RetryBudget) -> bool:
+        """Pay for the next attempt; give up if there is not enough."""
+        cost = budget._spend(now, timeout=is_timeout(error))
+        if cost is None:
+            self._give_up(error, f"{budget.name} is used up")
+            return False
+        self._cost = cost
+        return True
 
     def _late(self, error: BaseException, delay: float, left: float, limit: str) -> None:
         self.delay = None

@@ -13,7 +13,7 @@ from recoup._core.colour import described
 from recoup._core.conditions import when
 from recoup._core.strategy import Pump, Strategy, Worst, decorating
 from recoup.errors import is_refusal
-from recoup.strategies.retry import blocks, pumps
+from recoup.strategies.retry import blocks, leftovers, pumps
 from recoup.strategies.retry.config import RetryConfig
 from recoup.strategies.retry.plan import RetryPlan
 from recoup.strategies.retry.state import RetryRun
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from recoup._core.colour import Colour
     from recoup._core.strategy import Place
+    from recoup.errors import UnacceptableResult
     from recoup.strategies.retry.config import RetryOptions
     from recoup.typing import ConditionSpec, Decorated
 
@@ -104,18 +105,21 @@ class RetryExecutor(Strategy):
     def _pumps(self, place: Place) -> Sequence[Pump]:
         colour = place.colour
         config = self.config
-        judge = None if config.retry_on_result is None else self._plan.judge
+        judge = self._judge()
         sleep: Callable[[float], Any] = clock.pause_async if colour.is_async else clock.pause
         tell: Callable[..., Any] = self._tell_async if colour.is_async else self._tell
         drop: Callable[..., Any] = (
-            (_drop_async if colour.is_async else _drop) if judge else (_keep_async if colour.is_async else _keep)
+            (leftovers.finish_async if colour.is_async else leftovers.finish)
+            if judge
+            else (leftovers.keep_async if colour.is_async else leftovers.keep)
         )
         spent = place.spent.get(id(self._plan), 0)
         decide = partial(self._decide, spent=spent) if spent else self._decide
         factory: Callable[..., Any]
         if colour.is_stream:
             factory = pumps.retrying_stream_async if colour.is_async else pumps.retrying_stream
-            layers = [Pump(factory, (decide, tell, sleep))]
+            succeed = None if config.budget is None else self._succeeded
+            layers = [Pump(factory, (decide, tell, succeed, sleep))]
         else:
             factory = pumps.retrying_async if colour.is_async else pumps.retrying
             layers = [Pump(factory, (decide, judge, tell, drop, sleep))]
@@ -143,6 +147,8 @@ class RetryExecutor(Strategy):
         says.append(f"retries {which}{spared}; not our own refusals unless they are named")
         if config.retry_on_result is not None:
             says.append("retries results that retry_on_result turns down")
+        if config.budget is not None:
+            says.append(f"shares {config.budget.name!r} with whoever has it too: no token, no retry")
         if config.attempt_timeout is not None:
             says.append(f"limits each attempt to {config.attempt_timeout:g} s")
         if config.max_elapsed is not None:
@@ -158,6 +164,28 @@ class RetryExecutor(Strategy):
         if config.max_elapsed is not None and colour.is_async:
             seconds = min(seconds, config.max_elapsed)
         return Worst(inner.calls * config.max_attempts, seconds)
+
+    def _judge(self) -> Callable[[Any], UnacceptableResult | None] | None:
+        """Give what looks at every result; `None` if nobody does."""
+        judge = self._plan.judge if self._plan.judges else None
+        if self._plan.budget is None:
+            return judge
+        succeeded = self._plan.budget._succeeded
+
+        def counting(result: Any) -> UnacceptableResult | None:
+            rejection = None if judge is None else judge(result)
+            if rejection is None:
+                succeeded()
+            return rejection
+
+        return counting
+
+    def _succeeded(self, run: RetryRun | None) -> None:
+        """Take note of a success that no judge sees: of a block, of a stream."""
+        if self._plan.budget is not None:
+            self._plan.budget._succeeded()
+            if run is not None:
+                run.succeeded()
 
     def _decide(self, run: RetryRun | None, error: Exception, *, spent: int = 0) -> RetryRun:
         """Take note of a failure, in a run that begins with the first one."""
@@ -179,7 +207,7 @@ class RetryExecutor(Strategy):
     def _tell(self, run: RetryRun, error: Exception) -> None:
         """Run callbacks and tell listeners, as the run decided; close a result that nobody will see."""
         if self._plan.judges:
-            _drop(run, error)
+            leftovers.drop(run, error)
         config = self.config
         if run.delay is not None and config.on_retry is not None:
             emit.call(config.on_retry, run.attempts, error)
@@ -192,7 +220,7 @@ class RetryExecutor(Strategy):
     async def _tell_async(self, run: RetryRun, error: Exception) -> None:
         """Do what `_tell` does, awaiting the callbacks."""
         if self._plan.judges:
-            await _drop_async(run, error)
+            await leftovers.drop_async(run, error)
         config = self.config
         if run.delay is not None and config.on_retry is not None:
             await emit.call_async(config.on_retry, run.attempts, error)
@@ -216,52 +244,6 @@ def _recheck(run: RetryRun) -> None:
     deadline = timing.current_deadline()
     if deadline is not None:
         run.recheck(deadline.remaining(), deadline.name)
-
-
-def _superseded(run: RetryRun, outcome: Any) -> object:
-    """Give the earlier result that is to be closed now, if any; hold the new one if it was turned down too."""
-    held, run.held = run.held, None
-    if run.turned_down(outcome):
-        outcome = outcome.result
-        if run.delay is not None:
-            run.held = outcome
-    return None if held is outcome else held
-
-
-def _drop(run: RetryRun, outcome: object) -> None:
-    """Close an earlier result that was turned down, unless the same object came again (rule R4)."""
-    discarded = _superseded(run, outcome)
-    if discarded is not None:
-        emit.call(_close, discarded)
-
-
-async def _drop_async(run: RetryRun, outcome: object) -> None:
-    """Close an earlier result that was turned down, with its `aclose` if it has one and there is time to await it."""
-    discarded = _superseded(run, outcome)
-    if discarded is None:
-        return
-    if isinstance(outcome, GeneratorExit):  # the coroutine itself is closed: it must not await any more
-        emit.call(_close, discarded)
-    else:
-        await emit.call_async(_aclose, discarded)
-
-
-def _keep(run: RetryRun, outcome: object) -> None:
-    """Do nothing: no result was judged, so none was turned down."""
-
-
-async def _keep_async(run: RetryRun, outcome: object) -> None:
-    """Do nothing, without waiting."""
-
-
-def _close(result: Any) -> object:
-    close = getattr(result, "close", None)
-    return close() if callable(close) else None
-
-
-def _aclose(result: Any) -> object:
-    close = getattr(result, "aclose", None) or getattr(result, "close", None)
-    return close() if callable(close) else None
 
 
 @overload
