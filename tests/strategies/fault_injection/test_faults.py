@@ -26,6 +26,9 @@ from recoup import (
     retry,
     subscribe,
 )
+from recoup._core.chain import Pending
+from recoup.strategies.fault_injection.pumps import injecting, injecting_async
+from recoup.strategies.fault_injection.state import Fault
 from recoup.testing import disabled, instant, run
 
 if TYPE_CHECKING:
@@ -216,6 +219,33 @@ def test_calls_that_a_predicate_picks(both: Both, service: Service) -> None:
         both.call(call, key=1)
         both.call(faults.execute if both.is_async else faults.execute_sync, ask, lang="en", key=1)
     assert picked[-3:] == [((7, "en"), {}), ((1, "en"), {}), ((1, "en"), {})]
+
+
+def test_a_predicate_of_a_builtin() -> None:
+    """Where the parameters are not known, it gets the arguments as they are."""
+    faults = inject_faults(error=ConnectionError, predicate=lambda text, base=10: base == 2)
+    with faults.armed():
+        assert faults.execute_sync(int, "7") == 7
+        with pytest.raises(ConnectionError):
+            faults.execute_sync(int, "7", base=2)
+
+
+def test_a_coroutine_that_is_handed_on_is_no_end(both: Both) -> None:
+    """G5: the signal that a plain function has returned a coroutine passes both pumps, with the fault."""
+
+    async def later() -> None: ...
+
+    def hand_on() -> None:
+        raise Pending(coroutine)
+
+    coroutine, fault, told = later(), Fault(1, None), list[Any]()
+    factory: Any = injecting_async if both.is_async else injecting
+    inflict = both.wrap(lambda fault: told.append(fault.number))
+    pump = factory(both.wrap(hand_on), {"armed": 1}, lambda: fault, inflict, None, lambda *given: told.append(given))
+    with pytest.raises(Pending) as caught:
+        both.call(pump)
+    assert told == [1, (fault, caught.value)]
+    coroutine.close()
 
 
 @pytest.mark.parametrize("argument", ["predicate", "schedule"])

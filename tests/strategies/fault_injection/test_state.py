@@ -74,13 +74,6 @@ def test_a_schedule_is_asked_first() -> None:
     assert growing.hits(1, lambda: 0.0)
 
 
-def test_a_fault_begins_once() -> None:
-    """What comes before the call is not done again by the pass that takes over."""
-    fault = Fault(3, None)
-    assert (fault.number, fault.begin(), fault.begin(), fault.begun) == (3, True, False, True)
-    assert not Fault(3, None, begun=True).begin()
-
-
 def test_items_are_counted() -> None:
     """The error comes in place of the item after the last good one."""
     fault = Fault(1, 2)

@@ -75,8 +75,6 @@ class PlainActs(Acts):
 
     def inflict(self, fault: Fault) -> None:
         """Do what comes before a call."""
-        if not fault.begin():
-            return
         if self._config.run is not None:
             self._tell(fault, "run")
             _ready("run", self._config.run())
@@ -117,8 +115,8 @@ class AsyncActs(Acts):
     __slots__ = ()
 
     async def inflict(self, fault: Fault) -> None:
-        """Do what comes before a call."""
-        if not fault.begin():
+        """Do what comes before a call, unless the synchronous pass has done it."""
+        if fault.begun:
             return
         if self._config.run is not None:
             self._tell(fault, "run")

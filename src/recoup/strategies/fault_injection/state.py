@@ -51,7 +51,7 @@ class Fault:
 
     Attributes:
         number: Which call it is, from 1.
-        begun: Whether what comes before the call has happened.
+        begun: Whether what comes before the call has happened, in the synchronous pass.
     """
 
     __slots__ = ("_left", "begun", "number")
@@ -60,11 +60,6 @@ class Fault:
         self.number = number
         self.begun = begun
         self._left = items
-
-    def begin(self) -> bool:
-        """Begin what comes before the call; False if it has happened already."""
-        first, self.begun = not self.begun, True
-        return first
 
     def item(self) -> bool:
         """Take note that an item has come; tell whether the error comes in its place."""
