@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig as CircuitBreakerConfig
     from recoup.strategies.circuit_breaker.control import disable as disable
     from recoup.strategies.circuit_breaker.control import force_open as force_open
+    from recoup.strategies.circuit_breaker.control import metrics_only as metrics_only
     from recoup.strategies.circuit_breaker.phases import CircuitBreakerState as CircuitBreakerState
     from recoup.strategies.circuit_breaker.strategy import CircuitBreaker as CircuitBreaker
     from recoup.strategies.circuit_breaker.strategy import circuit_breaker as circuit_breaker
@@ -103,7 +104,7 @@ _HOMES = {
     "strategies.cache.config": ("CacheConfig",),
     "strategies.cache.strategy": ("Cache", "cached"),
     "strategies.circuit_breaker.config": ("CircuitBreakerConfig",),
-    "strategies.circuit_breaker.control": ("disable", "force_open"),
+    "strategies.circuit_breaker.control": ("disable", "force_open", "metrics_only"),
     "strategies.circuit_breaker.phases": ("CircuitBreakerState",),
     "strategies.circuit_breaker.strategy": ("CircuitBreaker", "circuit_breaker"),
     "strategies.compensation.config": ("CompensationConfig",),
@@ -183,6 +184,7 @@ __all__ = [
     "force_open",
     "inject_faults",
     "layers_of",
+    "metrics_only",
     "registry",
     "retry",
     "saga",

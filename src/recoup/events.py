@@ -17,6 +17,7 @@ __all__ = [
     "CircuitClosed",
     "CircuitHalfOpened",
     "CircuitOpened",
+    "CircuitWouldOpen",
     "CompensationFinished",
     "CompensationStarted",
     "DeadlineStruck",
@@ -94,6 +95,17 @@ class CircuitHalfOpened(Event):
 @dataclass(frozen=True, slots=True)
 class CircuitClosed(Event):
     """A circuit closed: calls flow again."""
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitWouldOpen(Event):
+    """A circuit that is only watched (`metrics_only`) would have opened.
+
+    Attributes:
+        error_type: Type name of the error, or of the rule, that would have opened it.
+    """
+
+    error_type: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ OTHERS = {  # public functions that are no decorators
     "explain",
     "force_open",
     "layers_of",
+    "metrics_only",
     "registry",
     "saga",
     "subscribe",

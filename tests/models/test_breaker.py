@@ -21,7 +21,7 @@ from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
 from recoup.strategies.circuit_breaker.state import Circuit
 from tests.strategies.circuit_breaker.services import ticked
 
-CLOSED, OPEN, HALF_OPEN, FORCED, DISABLED = CircuitBreakerState
+CLOSED, OPEN, HALF_OPEN, FORCED, DISABLED, WATCHED = CircuitBreakerState
 
 
 @dataclass(eq=False)
@@ -51,6 +51,7 @@ class Model:
     holds: dict[int, CircuitBreakerState] = field(default_factory=dict)
     told: list[CircuitBreakerState] = field(default_factory=list)
     opened: int = 0
+    would_open: int = 0
     late: int = 0
 
     @property
@@ -67,7 +68,7 @@ class Model:
 
     def change(self, state: CircuitBreakerState | None = None, *, until: float = 0.0, anew: bool = True) -> None:
         """Go to a state, or only note that what shows has changed."""
-        meanings = {FORCED: OPEN, DISABLED: CLOSED}
+        meanings = {FORCED: OPEN, DISABLED: CLOSED, WATCHED: CLOSED}
         if anew:
             self.visit += 1
             self.outcomes, self.probes, self.successes, self.lost = [], [], 0, []
@@ -124,6 +125,8 @@ class Model:
             return ModelCall(self.visit) if self.comes_back(now) else None
         if shown is DISABLED:
             return ModelCall(0)
+        if shown is WATCHED:
+            return ModelCall(self.visit)
         if shown is not HALF_OPEN:
             return None
         at_once = self.config.half_open_max or self.config.success_threshold
@@ -137,8 +140,8 @@ class Model:
     def counts(self, call: ModelCall, now: float) -> bool:
         """Tell whether the outcome of a call counts."""
         self.lose(now)
-        current = call.visit == self.visit and not self.holds
-        if current and self.state is HALF_OPEN:
+        current = call.visit == self.visit and (not self.holds or self.shows() is WATCHED)
+        if current and self.shows() is HALF_OPEN:
             current = call in self.probes
         if not current:
             self.late += 1
@@ -149,7 +152,7 @@ class Model:
     def succeed(self, call: ModelCall, now: float, *, slow: bool = False) -> None:
         if call.visit == 0 or not self.counts(call, now):
             return
-        if self.state is CLOSED:
+        if self.shows() in (CLOSED, WATCHED):
             self.outcomes.append([False, now, slow])
             self.look(now)
             return
@@ -163,7 +166,7 @@ class Model:
     def fail(self, call: ModelCall, now: float, *, slow: bool = False) -> None:
         if call.visit == 0 or not self.counts(call, now):
             return
-        if self.state is HALF_OPEN:
+        if self.shows() is HALF_OPEN:
             self.open(now)
             return
         self.outcomes.append([True, now, slow])
@@ -182,7 +185,7 @@ class Model:
         config, recent = self.config, self.recent(now)
         if config.failure_rate is None and config.slow_call_rate is None:
             return None, None
-        if self.state is not CLOSED or self.holds or len(recent) < config.minimum_calls:
+        if self.shows() not in (CLOSED, WATCHED) or len(recent) < config.minimum_calls:
             return None, None
         failed, slow = (sum(each[index] for each in recent) / len(recent) for index in (0, 2))
         return failed, None if config.slow_call_rate is None else slow
@@ -198,7 +201,13 @@ class Model:
         in_a_row = row is not None and len(last) == row and all(each[0] for each in last)
         shares = zip(self.shares(now), (config.failure_rate, config.slow_call_rate), strict=True)
         too_large = any(share is not None and limit is not None and share >= limit for share, limit in shares)
-        if (newest_failed and (too_many or in_a_row)) or too_large:
+        if not ((newest_failed and (too_many or in_a_row)) or too_large):
+            return
+        if self.holds:
+            self.would_open += 1
+            self.outcomes = []
+            self.told.append(WATCHED)
+        else:
             self.open(now)
 
     def give_back(self, call: ModelCall, when: float) -> None:
@@ -329,7 +338,7 @@ class BreakerMachine(RuleBasedStateMachine):
         self.model.give_back(call, -math.inf)
         del permit
 
-    @rule(state=st.sampled_from([FORCED, DISABLED]))
+    @rule(state=st.sampled_from([FORCED, DISABLED, WATCHED]))
     def hold(self, state: CircuitBreakerState) -> None:
         self.keys += 1
         self.model.lose(self.now)
@@ -374,8 +383,9 @@ class BreakerMachine(RuleBasedStateMachine):
         assert self.circuit.shares(self.now) == self.model.shares(self.now)
         assert self.circuit.late == self.model.late
         assert self.circuit.opened == self.model.opened
+        assert self.circuit.would_open == self.model.would_open
         if self.circuit.era is not None:
-            assert self.model.shows() is CLOSED
+            assert self.model.shows() in (CLOSED, WATCHED)
             assert not self.circuit.news
 
     @invariant()

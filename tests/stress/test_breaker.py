@@ -81,7 +81,7 @@ def test_no_outcome_is_lost_or_counted_twice() -> None:
     with pytest.raises(OSError, match="down"):
         guarded(fail=True)
     assert breaker.state.value == "open"
-    assert breaker.metrics == {"opened": 1, "refused": 0, "late": 0}
+    assert breaker.metrics == {"opened": 1, "refused": 0, "late": 0, "would_open": 0}
 
 
 def test_every_success_after_a_failure_is_counted_once() -> None:

@@ -28,6 +28,7 @@ from recoup import (
     explain,
     force_open,
     layers_of,
+    metrics_only,
     registry,
     saga,
     subscribe,
@@ -91,8 +92,9 @@ def figures() -> None:
 
 def handles() -> None:
     forced: AbstractContextManager[object] = force_open(breaker)
+    watched: AbstractContextManager[object] = metrics_only(breaker)
     off: AbstractContextManager[object] = disable(breaker, CircuitBreaker())
-    with forced, off, breaker.force_open():
+    with forced, off, watched, breaker.force_open():
         pass
 
 

@@ -82,7 +82,7 @@ def test_a_block_of_a_disabled_breaker_is_not_counted(both: Both) -> None:
         block(both, breaker, lambda: None)
         with pytest.raises(OSError, match="down"):
             block(both, breaker, down)
-    assert breaker.metrics == {"opened": 0, "refused": 0, "late": 0}
+    assert breaker.metrics == {"opened": 0, "refused": 0, "late": 0, "would_open": 0}
 
 
 def test_a_callback_may_enter_a_block_while_news_is_pending(both: Both) -> None:

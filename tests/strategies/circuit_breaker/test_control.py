@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from recoup import events, subscribe
 from recoup.errors import CircuitBreakerError
-from recoup.strategies.circuit_breaker.control import disable, force_open
+from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
+from recoup.strategies.circuit_breaker.control import disable, force_open, metrics_only
 from recoup.strategies.circuit_breaker.strategy import CircuitBreaker
 from recoup.testing import VirtualClock
 from tests.conftest import Both
@@ -44,7 +46,7 @@ def test_disabled_lets_everything_pass_and_counts_nothing(both: Both, clock: Vir
         assert made.call() == "ok"
         made.fail()
     assert made.state == "open"
-    assert made.breaker.metrics == {"opened": 1, "refused": 0, "late": 0}
+    assert made.breaker.metrics == {"opened": 1, "refused": 0, "late": 0, "would_open": 0}
 
 
 def test_a_block_restores_whatever_happens_in_it(both: Both, clock: VirtualClock) -> None:
@@ -137,3 +139,108 @@ def test_only_circuit_breakers_can_be_held() -> None:
             control()
         with pytest.raises(TypeError, match="breakers must be a CircuitBreaker"):
             control(CircuitBreaker(), print)  # type: ignore[arg-type]
+
+
+def test_metrics_only_lets_everything_pass_and_says_what_would_have_been(both: Both, clock: VirtualClock) -> None:
+    """The rules are met twice, and nothing is refused (C1)."""
+    made = Guarded(both, failure_threshold=2, timeout=5)
+    seen: list[Any] = []
+    with subscribe(seen.append), made.breaker.metrics_only():
+        for _ in range(5):
+            made.fail(OSError("down"))
+        assert made.call() == "ok"
+        assert made.state == "metrics_only"
+    assert made.breaker.metrics == {"opened": 0, "refused": 0, "late": 0, "would_open": 2}
+    assert seen == [events.CircuitWouldOpen("service", "OSError")] * 2
+    assert made.state == "closed"
+    made.fail()
+    assert made.state == "closed"
+    made.fail()
+    assert made.state == "open"
+
+
+def test_metrics_only_over_an_open_circuit(both: Both, clock: VirtualClock) -> None:
+    """Calls flow and the callbacks say so; released, its time has gone on (C1)."""
+    told: list[str] = []
+    made = Guarded(both, on_open=lambda: told.append("open"), on_close=lambda: told.append("close"))
+    made.fail()
+    with made.breaker.metrics_only():
+        assert made.call() == "ok"
+        made.fail()
+        clock.advance(20)
+    assert told == ["open", "close", "open"]
+    assert made.state == "open"
+    clock.advance(40)
+    assert made.state == "half_open"
+
+
+def test_shares_are_known_while_the_circuit_is_only_watched(both: Both, clock: VirtualClock) -> None:
+    """And begin anew when it would have opened (C1, C2)."""
+    made = Guarded(both, failure_threshold=None, failure_rate=0.6, minimum_calls=2)
+    with metrics_only(made.breaker):
+        assert made.breaker.failure_rate is None
+        made.call()
+        made.fail()
+        assert made.breaker.failure_rate == 0.5
+        made.fail()
+        assert made.breaker.failure_rate is None
+        assert made.breaker.metrics["would_open"] == 1
+    assert made.breaker.failure_rate is None
+
+
+def test_watching_takes_no_lock_either(both: Both, clock: VirtualClock) -> None:
+    """A healthy call of a watched circuit costs what it costs a closed one (C1, C10)."""
+    made = Guarded(both)
+    with metrics_only(made.breaker):
+        made.call()
+        era: Any = made.breaker._calls.circuit.era
+        assert era is not None
+        assert era.tick is None
+        with made.breaker._calls.circuit._lock:
+            made.call()
+
+
+def test_the_newest_hold_counts_with_metrics_only_among_them(both: Both, clock: VirtualClock) -> None:
+    """Beneath all of them the circuit stays what it was (C1)."""
+    made = Guarded(both)
+    watching = made.breaker.metrics_only()
+    with made.breaker.force_open(), pytest.raises(CircuitBreakerError):
+        made.call()
+    assert made.state == "metrics_only"
+    refusing = made.breaker.force_open()
+    watching.release()
+    assert made.state == "forced_open"
+    refusing.release()
+    assert made.state == "closed"
+    made.breaker.metrics_only()
+    made.breaker.reset()
+    assert made.state == "closed"
+
+
+def test_a_call_from_before_decides_nothing_while_watched(clock: VirtualClock) -> None:
+    """Nor does one from within it afterwards (C1, C4)."""
+    breaker = CircuitBreaker(CircuitBreakerConfig(failure_threshold=1))
+    hold: Any = None
+
+    def begun_before() -> None:
+        nonlocal hold
+        hold = breaker.metrics_only()
+        raise OSError("down")
+
+    def begun_within() -> None:
+        hold.release()
+        raise OSError("down")
+
+    for function in (begun_before, begun_within):
+        with pytest.raises(OSError, match="down"):
+            breaker.call_sync(function)
+    assert breaker.state.value == "closed"
+    assert breaker.metrics == {"opened": 0, "refused": 0, "late": 2, "would_open": 0}
+
+
+def test_metrics_only_needs_a_breaker() -> None:
+    """As the others do (G1)."""
+    with pytest.raises(TypeError, match="give at least one circuit breaker to hold"):
+        metrics_only()
+    with pytest.raises(TypeError, match="breakers must be a CircuitBreaker, not 'search'"):
+        metrics_only("search")  # type: ignore[arg-type]

@@ -229,7 +229,7 @@ def test_with_recovery_off_the_breaker_changes_nothing(both: Both, clock: Virtua
     for _ in range(5):
         assert off("ok") == "ok"
     assert made.state == "half_open"
-    assert made.breaker.metrics == {"opened": 1, "refused": 0, "late": 0}
+    assert made.breaker.metrics == {"opened": 1, "refused": 0, "late": 0, "would_open": 0}
 
 
 def test_what_is_not_counted_is_not_judged(both: Both, clock: VirtualClock) -> None:

@@ -193,7 +193,7 @@ async def test_a_probe_that_hangs_does_not_wedge_the_circuit(clock: VirtualClock
     stuck.set_result(None)
     await hung
     assert breaker.state is HALF_OPEN
-    assert breaker.metrics == {"opened": 2, "refused": 2, "late": 1}
+    assert breaker.metrics == {"opened": 2, "refused": 2, "late": 1, "would_open": 0}
     await work()
     assert breaker.state is CLOSED
 

@@ -19,7 +19,7 @@ from recoup.strategies.circuit_breaker.state import Circuit
 from recoup.strategies.circuit_breaker.strategy import CircuitBreaker
 from tests.strategies.circuit_breaker.services import ticked
 
-CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED = CircuitBreakerState
+CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED, METRICS_ONLY = CircuitBreakerState
 
 
 def circuit(**fields: Any) -> Circuit:

@@ -44,7 +44,7 @@ def test_the_whole_round(both: Both, clock: VirtualClock) -> None:
     for _ in range(2):
         made.fail()
     assert made.state == "closed"
-    assert made.breaker.metrics == {"opened": 1, "refused": 1, "late": 0}
+    assert made.breaker.metrics == {"opened": 1, "refused": 1, "late": 0, "would_open": 0}
 
 
 def test_a_failed_probe_opens_again(both: Both, clock: VirtualClock) -> None:
@@ -162,7 +162,7 @@ def test_a_result_can_be_judged_by_the_time_it_took(both: Both, clock: VirtualCl
         both.call(fn, 0, GeneratorExit())
     both.call(fn, 1)
     assert breaker.state is CircuitBreakerState.CLOSED
-    assert breaker.metrics == {"opened": 2, "refused": 1, "late": 0}
+    assert breaker.metrics == {"opened": 2, "refused": 1, "late": 0, "would_open": 0}
 
 
 def test_the_time_a_call_took_is_never_negative(clock: VirtualClock) -> None:
@@ -431,7 +431,7 @@ def test_results_of_an_earlier_era_are_dropped_in_threads(clock: VirtualClock) -
     for thread in threads:
         thread.join()
     assert breaker.state is CircuitBreakerState.OPEN
-    assert breaker.metrics == {"opened": 1, "refused": 0, "late": 2}
+    assert breaker.metrics == {"opened": 1, "refused": 0, "late": 2, "would_open": 0}
     with pytest.raises(CircuitBreakerError) as refused:
         slow(None)
     assert refused.value.wait_time == pytest.approx(10)

@@ -271,7 +271,7 @@ def test_a_stream_of_a_disabled_breaker_is_not_counted(both: Both, clock: Virtua
         made.end = OSError("down")
         with pytest.raises(OSError, match="down"):
             made.all()
-    assert made.breaker.metrics == {"opened": 0, "refused": 0, "late": 0}
+    assert made.breaker.metrics == {"opened": 0, "refused": 0, "late": 0, "would_open": 0}
 
 
 def test_a_stream_has_no_result_to_judge(both: Both) -> None:

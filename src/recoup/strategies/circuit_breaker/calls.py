@@ -76,6 +76,7 @@ class Calls:
             CircuitBreakerState.OPEN: config.on_open,
             CircuitBreakerState.CLOSED: config.on_close,
             CircuitBreakerState.HALF_OPEN: config.on_half_open,
+            CircuitBreakerState.METRICS_ONLY: None,
         }
 
     def _planner(self, config: CircuitBreakerConfig) -> Callable[[], None] | None:
@@ -246,6 +247,8 @@ class Calls:
             emit.tell(events.CircuitOpened(self._owner.name, notice.open_time, notice.error_type))
         elif notice.state is CircuitBreakerState.CLOSED:
             emit.tell(events.CircuitClosed(self._owner.name))
+        elif notice.state is CircuitBreakerState.METRICS_ONLY:
+            emit.tell(events.CircuitWouldOpen(self._owner.name, notice.error_type))
         else:
             emit.tell(events.CircuitHalfOpened(self._owner.name))
 

@@ -1,4 +1,4 @@
-"""Circuits in your own hands: forced open or disabled until released (C1)."""
+"""Circuits in your own hands: forced open, disabled or only watched until released (C1)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from recoup.strategies.circuit_breaker.strategy import CircuitBreaker
 
-__all__ = ["Hold", "disable", "force_open"]
+__all__ = ["Hold", "disable", "force_open", "metrics_only"]
 
 
 class Hold:
@@ -94,6 +94,35 @@ def disable(*breakers: CircuitBreaker) -> Hold:
         TypeError: If nothing, or something else than circuit breakers, is given.
     """
     return Hold(_checked(breakers), CircuitBreakerState.DISABLED)
+
+
+def metrics_only(*breakers: CircuitBreaker) -> Hold:
+    """Have circuit breakers let every call through and only say when they would have opened, until released.
+
+    Try rules on real traffic so before they refuse anything: `metrics["would_open"]` and the event `CircuitWouldOpen`
+    say what they would have done. Each time, the window begins anew.
+
+    Args:
+        breakers: At least one.
+
+    Returns:
+        A hold, with `release()`; also a context manager. Thrown away, it stays in force.
+
+    Raises:
+        TypeError: If nothing, or something else than circuit breakers, is given.
+
+    >>> from recoup import CircuitBreaker, CircuitBreakerConfig
+    >>> search = CircuitBreaker(CircuitBreakerConfig(failure_threshold=2), name="search")
+    >>> with metrics_only(search):
+    ...     for _ in range(4):
+    ...         try:
+    ...             search.call_sync(int, "many")
+    ...         except ValueError:
+    ...             pass
+    ...     search.state.value, search.metrics["would_open"]
+    ('metrics_only', 2)
+    """
+    return Hold(_checked(breakers), CircuitBreakerState.METRICS_ONLY)
 
 
 def _checked(breakers: tuple[CircuitBreaker, ...]) -> tuple[CircuitBreaker, ...]:

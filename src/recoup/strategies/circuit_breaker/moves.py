@@ -19,6 +19,7 @@ from recoup.strategies.circuit_breaker.phases import (
     Open,
     Probing,
     Ramp,
+    Watched,
 )
 from recoup.strategies.circuit_breaker.rules import Rules
 
@@ -35,6 +36,7 @@ __all__ = ["Moves"]
 _MEANING = {
     CircuitBreakerState.CLOSED: CircuitBreakerState.CLOSED,
     CircuitBreakerState.DISABLED: CircuitBreakerState.CLOSED,
+    CircuitBreakerState.METRICS_ONLY: CircuitBreakerState.CLOSED,
     CircuitBreakerState.OPEN: CircuitBreakerState.OPEN,
     CircuitBreakerState.FORCED_OPEN: CircuitBreakerState.OPEN,
     CircuitBreakerState.HALF_OPEN: CircuitBreakerState.HALF_OPEN,
@@ -56,6 +58,7 @@ class Moves:
         cause: What opened the circuit last; None while it is closed.
         open_times: How long it stays open.
         opened: How many times it opened by itself.
+        would_open: How many times it would have, had it not only been watched.
         late: How many results came too late to count.
     """
 
@@ -70,6 +73,7 @@ class Moves:
         self.news = News()
         self.cause: Cause | None = None
         self.opened = 0
+        self.would_open = 0
         self.late = 0
         self._rules = Rules(config)
         self.phase: Phase = Closed(self._rules)
@@ -134,6 +138,16 @@ class Moves:
         self._row = 0
         self._move_locked(Closed(self._rules, ramp))
 
+    def _breached_locked(self, permit: Permit, cause: Cause, now: float) -> None:
+        """Open because of too much of something, or say that this is only watched, and begin anew."""
+        if not isinstance(permit, Watched):
+            self._open_locked(now, cause)
+            return
+        self.would_open += 1
+        permit.begin(self._rules)
+        self.passing = self.era = None  # until this is told
+        self.news.append(Notice(permit.state, error_type=cause.error_type))
+
     def _open_locked(self, since: float, cause: Cause | None) -> None:
         """Open, for a cause, or for want of a probe: then the cause is still the one before."""
         self.opened += 1
@@ -155,11 +169,13 @@ class Moves:
 
     def _apply_holds_locked(self) -> None:
         phase = self.phase
-        beneath = phase.beneath if isinstance(phase, Held) else self._fresh(phase)
-        if self._holds:
-            self._move_locked(Held(next(reversed(self._holds.values())), beneath))
-        else:
+        beneath = phase.beneath if isinstance(phase, (Held, Watched)) else self._fresh(phase)
+        if not self._holds:
             self._move_locked(beneath)
+            return
+        state = next(reversed(self._holds.values()))
+        watched = state is CircuitBreakerState.METRICS_ONLY
+        self._move_locked(Watched(self._rules, beneath) if watched else Held(state, beneath))
 
     def _fresh(self, phase: Phase) -> Phase:
         """Make the same state without the calls that began in it; an open one has none, and its time goes on."""

@@ -12,7 +12,7 @@ __all__ = ["News", "Notice"]
 
 
 class Notice(NamedTuple):
-    """A transition that has to be told: to OPEN, HALF_OPEN or CLOSED."""
+    """A transition that has to be told: to OPEN, HALF_OPEN or CLOSED. METRICS_ONLY: it would have opened."""
 
     state: CircuitBreakerState
     open_time: float = 0.0

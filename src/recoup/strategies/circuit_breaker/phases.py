@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
     from recoup.strategies.circuit_breaker.rules import Rules
 
-__all__ = ["GRAIN", "CircuitBreakerState", "Closed", "HalfOpen", "Held", "Open", "Probing", "Ramp"]
+__all__ = ["GRAIN", "CircuitBreakerState", "Closed", "HalfOpen", "Held", "Open", "Probing", "Ramp", "Watched"]
 
 LOWEST_SHARE: Final = 0.1  # of the calls, right after closing: the specification of C6
 
@@ -42,6 +42,7 @@ class CircuitBreakerState(Enum):
     * `HALF_OPEN`: lets a few probes through, which decide.
     * `FORCED_OPEN`: refuses all, by hand, until released.
     * `DISABLED`: lets all through and counts nothing, by hand, until released.
+    * `METRICS_ONLY`: lets all through and counts, but never opens, by hand, until released.
     """
 
     CLOSED = "closed"
@@ -49,6 +50,7 @@ class CircuitBreakerState(Enum):
     HALF_OPEN = "half_open"
     FORCED_OPEN = "forced_open"
     DISABLED = "disabled"
+    METRICS_ONLY = "metrics_only"
 
 
 class Closed:
@@ -72,6 +74,10 @@ class Closed:
         self.ramp = ramp
         self._numbers = numbers()
         self._reach = rules.reach
+        self.begin(rules)
+
+    def begin(self, rules: Rules) -> None:
+        """Forget all that was recorded."""
         self._newest = 0
         self._windows = rules.windows()
         self.rates = rules.rates()
@@ -103,6 +109,21 @@ class Closed:
 
 
 _keys = numbers()  # of probes; one supply for all circuits, since a key needs no more than to be new
+
+
+class Watched(Closed):
+    """A circuit that lets all calls through and only says when it would have opened (C1).
+
+    Attributes:
+        beneath: What it goes back to when it is released.
+    """
+
+    __slots__ = ("beneath",)
+    state: ClassVar[CircuitBreakerState] = CircuitBreakerState.METRICS_ONLY
+
+    def __init__(self, rules: Rules, beneath: Phase) -> None:
+        super().__init__(rules)
+        self.beneath = beneath
 
 
 class Ramp:

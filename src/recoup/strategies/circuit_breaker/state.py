@@ -3,7 +3,7 @@
     CLOSED --failures--> OPEN --timeout--> HALF_OPEN --successes--> CLOSED
                           ^-- failure, or a probe lost --|
 
-and over any of these, by hand: FORCED_OPEN, DISABLED.
+and over any of these, by hand: FORCED_OPEN, DISABLED, METRICS_ONLY.
 
 Rules:
 * A state is an object, and each entry into a state makes a new one. A call holds a permit of the state in which it
@@ -93,7 +93,7 @@ class Circuit(Moves):
             if isinstance(permit, Closed):
                 breach = permit.succeeded(now, slow=slow)
                 if breach is not None:
-                    self._open_locked(now, permit.accused(breach, now))
+                    self._breached_locked(permit, permit.accused(breach, now), now)
             elif slow:
                 self._open_locked(now, Cause.said(Breach.SLOWNESS.value, "a probe was slow", now))
             else:
@@ -119,7 +119,7 @@ class Circuit(Moves):
                     return True
                 if breach is Breach.SLOWNESS:
                     cause = permit.accused(breach, now)
-            self._open_locked(now, cause)
+            self._breached_locked(permit, cause, now)
         cause.word(error)
         return True
 

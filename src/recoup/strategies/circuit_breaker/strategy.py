@@ -88,9 +88,15 @@ class CircuitBreaker(Strategy):
         * `opened`: how many times the circuit opened by itself
         * `refused`: how many calls were refused
         * `late`: how many outcomes belonged to an earlier state and were dropped
+        * `would_open`: how many times it would have opened, had it not been held in `metrics_only`
         """
         circuit = self._calls.circuit
-        return {"opened": circuit.opened, "refused": self._calls.refused.value(), "late": circuit.late}
+        return {
+            "opened": circuit.opened,
+            "refused": self._calls.refused.value(),
+            "late": circuit.late,
+            "would_open": circuit.would_open,
+        }
 
     @property
     def failure_rate(self) -> float | None:
@@ -126,6 +132,10 @@ class CircuitBreaker(Strategy):
     def disable(self) -> Hold:
         """Let every call through and count nothing until the hold that this returns is released."""
         return control.disable(self)
+
+    def metrics_only(self) -> Hold:
+        """Let every call through and only say when the circuit would have opened, until the hold is released."""
+        return control.metrics_only(self)
 
     def reset(self) -> None:
         """Close the circuit, forget its failures and end all holds. Outcomes of calls that are running are dropped."""
