@@ -28,6 +28,7 @@ __all__ = [
     "HedgeStarted",
     "HedgeWon",
     "LateResultIgnored",
+    "RetryNested",
     "RetryScheduled",
     "RetryStopped",
 ]
@@ -57,6 +58,21 @@ class RetryScheduled(Event):
     attempt: int
     delay: float
     error_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetryNested(Event):
+    """A retry repeats what a retry further in has given up on: their attempts multiply.
+
+    Attributes:
+        attempt: Number of the attempt that failed, from 1.
+        inner: Name of the retry further in.
+        inner_attempts: How many calls that one made.
+    """
+
+    attempt: int
+    inner: str
+    inner_attempts: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ def lints(layers: Sequence[Strategy]) -> list[str]:
                 "twice; leave one of them out"
             )
     found.extend(_short_windows(layers))
+    found.extend(_not_idempotent(layers))
     return found
 
 
@@ -98,6 +99,18 @@ def _short_windows(layers: Sequence[Strategy]) -> Iterator[str]:
                 f"({min(limits):g} s): failures of slow calls are forgotten before they add up; give it a "
                 f"window_duration of {2 * min(limits):g} s or more"
             )
+
+
+def _not_idempotent(layers: Sequence[Strategy]) -> Iterator[str]:
+    """Look for a retry that repeats what another one must not."""
+    retries = _retries(layers)
+    if any(layer.config.idempotent is False for layer in retries):
+        for layer in retries:
+            if layer.config.idempotent is not False and layer.config.max_attempts > 1:
+                yield (
+                    f"retry {layer.name!r} repeats timeouts of a function that another retry of this stack declares "
+                    "not idempotent; give this one idempotent=False as well, or leave one of them out"
+                )
 
 
 def _limits(layers: Sequence[Strategy]) -> list[Any]:

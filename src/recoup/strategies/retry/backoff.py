@@ -14,7 +14,7 @@ from inspect import isgeneratorfunction
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from recoup._core import checks
-from recoup.strategies.retry.config import OWN_RANGES, BackoffStrategy
+from recoup.strategies.retry.kinds import OWN_RANGES, BackoffStrategy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,6 +13,7 @@ from __future__ import annotations
 from recoup._core import clock
 from recoup._core.notes import cause_of
 from recoup._core.timing import Limit, exceeded
+from recoup.strategies.retry import telling
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class Attempt:
             return False
         tries.run = tries.executor._decide(tries.run, error)
         try:
-            tries.executor._tell(tries.run, error)
+            telling.tell(tries.executor, tries.run, error)
         finally:
             tries.run.forget()
         if tries.run.delay is None:
@@ -168,7 +169,7 @@ async def _again(tries: _Tries, failure: Exception) -> bool:
     run = tries.run
     assert run is not None  # noqa: S101 - the decision has just made it
     try:
-        await tries.executor._tell_async(run, failure)
+        await telling.tell_async(tries.executor, run, failure)
         if run.delay is None:
             return False
         tries.state = "again"

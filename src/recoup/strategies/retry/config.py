@@ -2,75 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from contextlib import suppress
 from dataclasses import dataclass
-from enum import Enum
-from inspect import isgeneratorfunction, signature
-from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
 
 from recoup._core import checks, conditions
+from recoup.strategies.retry import checking
 from recoup.strategies.retry.budget import RetryBudget
+from recoup.strategies.retry.kinds import BackoffStrategy, RetryAfter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from recoup.typing import Callback, ConditionSpec, Predicate, Seconds
 
-__all__ = ["OWN_RANGES", "BackoffStrategy", "RetryAfter", "RetryConfig"]
+__all__ = ["BackoffStrategy", "RetryAfter", "RetryConfig"]
 
 _INITIAL_DELAY = checks.DefaultFloat(1.0)
 _MAX_DELAY = checks.DefaultFloat(60.0)
-
-
-class BackoffStrategy(Enum):
-    """How the wait grows from one retry to the next.
-
-    With d the initial delay, m the multiplier and n the number of the retry (from 1), capped at the maximum delay:
-
-    * `FIXED`: d
-    * `LINEAR`: d * n
-    * `EXPONENTIAL`: d * m ** (n - 1)
-    * `JITTER`: exponential, spread evenly over its `jitter_range` (by default half of it either way)
-    * `DECORRELATED`: evenly between d and three times the previous wait
-    * `FULL_JITTER`: evenly between 0 and the exponential wait
-    * `EQUAL_JITTER`: evenly between half of the exponential wait and the whole
-    * `SMOOTH_JITTER`: medians near d, d, 2 d, 4 d, 8 d ..., spread over all moments without gaps or peaks; where that
-      is longer than the maximum delay, evenly between half of the maximum and the whole
-
-    Source: M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015 (decorrelated, full and equal
-    jitter); Polly v8, `RetryHelper.DecorrelatedJitterBackoffV2`, after a formula of G. Dixon (smooth jitter).
-    """
-
-    FIXED = "fixed"
-    LINEAR = "linear"
-    EXPONENTIAL = "exponential"
-    JITTER = "jitter"
-    DECORRELATED = "decorrelated"
-    FULL_JITTER = "full_jitter"
-    EQUAL_JITTER = "equal_jitter"
-    SMOOTH_JITTER = "smooth_jitter"
-
-
-class RetryAfter(Enum):
-    """What is done when the service says how long to wait (`Retry-After`).
-
-    * `OBEY`: it is waited for that long, in place of the own delay; a wait that is longer than `max_delay`, or does not
-      fit the deadline, gives up at once
-    * `CLAMP`: the same, but a wait that is longer than `max_delay` is cut to it
-    * `IGNORE`: only the own delays count
-    """
-
-    OBEY = "obey"
-    CLAMP = "clamp"
-    IGNORE = "ignore"
-
-
-OWN_RANGES = (
-    BackoffStrategy.DECORRELATED,
-    BackoffStrategy.FULL_JITTER,
-    BackoffStrategy.EQUAL_JITTER,
-    BackoffStrategy.SMOOTH_JITTER,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +54,10 @@ class RetryConfig:
             waits have jitter, up to half longer), or given up at once if that is longer than `max_delay`.
         budget: A `RetryBudget`, shared by any number of functions: without a token left the error comes out at once.
             Calls cost a little more then, also those that succeed. Default `None`: no budget.
+        nested: What is done with an error that a retry further in has given up on: "allow" (retry it, so that attempts
+            multiply; an event says so) or "once" (pass it on with a note). Default "allow": what is written is done.
+        idempotent: False forbids retrying timeouts: a call that timed out may have had its effect. True says that the
+            function may be repeated. Default `None`: nothing is said, and timeouts are retried like other errors.
         on_retry: Called before each wait as `on_retry(n, error)`, n = 1 for the first retry; for a result that was
             turned down the error is an `UnacceptableResult`. May be async round async functions.
         on_failure: Called once as `on_failure(error)` when retrying is given up. Not called for an error that is not
@@ -137,16 +89,18 @@ class RetryConfig:
     max_elapsed: Seconds | None = None
     retry_after: RetryAfter | str = RetryAfter.OBEY
     budget: RetryBudget | None = None
+    nested: Literal["allow", "once"] = "allow"
+    idempotent: bool | None = None
     on_retry: Callback | None = None
     on_failure: Callback | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
         checks.count("max_attempts", self.max_attempts)
-        _check_delays(self, put)
+        checking.check_delays(self, put)
         checks.number("backoff_multiplier", self.backoff_multiplier, low=1)
-        put(self, "backoff_strategy", _backoff(self.backoff_strategy))
-        _check_spread(self)
+        put(self, "backoff_strategy", checking.backoff(self.backoff_strategy))
+        checking.check_spread(self)
         for argument in ("retry_on_exceptions", "abort_on"):
             if getattr(self, argument) is not None:
                 conditions.compiled(argument, getattr(self, argument))
@@ -154,6 +108,10 @@ class RetryConfig:
         put(self, "retry_after", checks.member("retry_after", self.retry_after, RetryAfter))
         if self.budget is not None:
             checks.instance("budget", self.budget, RetryBudget)
+        if self.nested not in ("allow", "once"):
+            raise ValueError(f"nested must be 'allow' or 'once', not {checks.shown(self.nested)}")
+        if self.idempotent is not None:
+            checks.boolean("idempotent", self.idempotent)
         _check_callables(self)
         if self.raise_on_result and self.retry_on_result is None:
             raise ValueError("raise_on_result=True needs retry_on_result: without it no result is turned down")
@@ -166,96 +124,12 @@ class RetryConfig:
             )
 
 
-def _check_delays(config: RetryConfig, put: Callable[[object, str, object], None]) -> None:
-    """Check both delays against each other; a default yields to the one that was given."""
-    initial = checks.duration("initial_delay", config.initial_delay)
-    longest = checks.duration("max_delay", config.max_delay)
-    if initial > longest:  # what yields stays a default, which yields again when somebody replaces the other
-        if isinstance(config.max_delay, checks.DefaultFloat):
-            longest = checks.DefaultFloat(initial)
-        elif isinstance(config.initial_delay, checks.DefaultFloat):
-            initial = checks.DefaultFloat(longest)
-        else:
-            raise ValueError(f"initial_delay ({initial:g} s) must not be longer than max_delay ({longest:g} s)")
-    for argument, given, value in (
-        ("initial_delay", config.initial_delay, initial),
-        ("max_delay", config.max_delay, longest),
-    ):
-        if given != value or not isinstance(given, checks.DefaultFloat):
-            put(config, argument, value)
-
-
-def _check_spread(config: RetryConfig) -> None:
-    """Refuse what would have no effect beside the chosen backoff."""
-    own = not isinstance(config.backoff_strategy, BackoffStrategy)
-    if own and not isinstance(config.initial_delay, checks.DefaultFloat):
-        raise ValueError("initial_delay has no meaning beside delays of your own, which begin with their first")
-    if config.jitter_range is None:
-        return
-    checks.fraction("jitter_range", config.jitter_range)
-    if own:
-        raise ValueError("jitter_range has no meaning beside delays of your own: put the jitter into them")
-    kind: Any = config.backoff_strategy
-    if kind in OWN_RANGES:
-        raise ValueError(f"jitter_range has no meaning with {kind.name}, which draws from its own range")
-
-
 def _check_callables(config: RetryConfig) -> None:
     checks.callback("retry_on_result", config.retry_on_result)
     if checks.awaitable_callback(config.retry_on_result):
         raise TypeError("retry_on_result must be a plain function: decisions are made without waiting")
     checks.callback("on_retry", config.on_retry)
     checks.callback("on_failure", config.on_failure)
-
-
-def _backoff(value: Any) -> Any:
-    """Check what says how waits grow."""
-    if isinstance(value, (BackoffStrategy, str)):
-        return checks.member("backoff_strategy", value, BackoffStrategy)
-    if isinstance(value, Sequence) and not isinstance(value, (bytes, bytearray)):
-        delays = tuple(checks.duration("backoff_strategy", each) for each in value)
-        if not delays:
-            raise ValueError("backoff_strategy must list at least one delay")
-        return delays
-    if callable(value) and not isinstance(value, type):
-        _check_delays_function(value)
-        return value
-    if isinstance(value, Iterator):
-        raise TypeError(
-            "backoff_strategy must not be a one-shot iterator, which all calls would use up together: "
-            "give a list, a generator function, or a function of the number of the retry"
-        )
-    if not isinstance(value, Iterable) or isinstance(value, (type, bytes, bytearray, AbstractSet, Mapping)):
-        known = ", ".join(repr(each.value) for each in BackoffStrategy)
-        raise TypeError(
-            f"backoff_strategy must be a BackoffStrategy, one of {known}, a list or another iterable of seconds in "
-            f"order, or a function of the number of the retry, not {checks.shown(value)}"
-        )
-    _check_first(iter(value))
-    return value
-
-
-def _check_delays_function(function: Any) -> None:
-    """Check a function of the number of the retry, or a generator function."""
-    if checks.awaitable_callback(function):
-        raise TypeError("backoff_strategy must be a plain function of the number of the retry, not an async one")
-    given = () if isgeneratorfunction(function) else (1,)
-    with suppress(ValueError):  # some builtins do not tell their parameters
-        try:
-            signature(function).bind(*given)
-        except TypeError:
-            raise TypeError(
-                "backoff_strategy must be a function of one argument, the number of the retry (from 1), or a generator "
-                f"function without arguments, not {checks.shown(function)}"
-            ) from None
-
-
-def _check_first(delays: Iterator[Any]) -> None:
-    """Check the first delay of an iterable that each call begins anew: it may be endless, or different each time."""
-    for given in delays:
-        checks.duration("backoff_strategy", given)
-        return
-    raise ValueError("backoff_strategy must list at least one delay")
 
 
 if TYPE_CHECKING:
@@ -279,5 +153,7 @@ if TYPE_CHECKING:
         max_elapsed: Seconds | None
         retry_after: RetryAfter | str
         budget: RetryBudget | None
+        nested: Literal["allow", "once"]
+        idempotent: bool | None
         on_retry: Callback | None
         on_failure: Callback | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from recoup._core import conditions
 from recoup.errors import RecoveryError, UnacceptableResult, is_refusal
-from recoup.strategies.retry import hints
+from recoup.strategies.retry import hints, nesting
 from recoup.strategies.retry.backoff import Backoff
 from recoup.strategies.retry.config import RetryAfter
 
@@ -43,10 +43,25 @@ class RetryPlan:
         backoff: How long to wait.
         judges: Whether results are judged.
         clamps: Whether a wait that a service asks for is cut to the longest of our own.
+        careful: Whether there may be an objection to retrying an error.
         budget: What pays for retries; `None` if nobody has to.
     """
 
-    __slots__ = ("_abort", "_every", "_obeys", "_on", "backoff", "budget", "clamps", "config", "judges", "limit")
+    __slots__ = (
+        "_abort",
+        "_every",
+        "_obeys",
+        "_on",
+        "_once",
+        "_unsafe",
+        "backoff",
+        "budget",
+        "careful",
+        "clamps",
+        "config",
+        "judges",
+        "limit",
+    )
 
     def __init__(self, config: RetryConfig) -> None:
         self.config = config
@@ -56,6 +71,9 @@ class RetryPlan:
         self.judges = config.retry_on_result is not None
         self.clamps = config.retry_after is RetryAfter.CLAMP
         self._obeys = config.retry_after is not RetryAfter.IGNORE
+        self._once = config.nested == "once"
+        self._unsafe = config.idempotent is False
+        self.careful = self._once or self._unsafe
         self._every = config.retry_on_exceptions is None and config.abort_on is None
         self._on = conditions.every("retry_on_exceptions", config.retry_on_exceptions)
         self._abort = conditions.some("abort_on", config.abort_on, refusals=True)
@@ -65,6 +83,17 @@ class RetryPlan:
         if self._every and not isinstance(error, _PECULIAR):
             return True
         return self._on(error) and not self._abort(error)
+
+    def objection(self, error: BaseException) -> str:
+        """Say why an error that is one to retry is passed on all the same; an empty text if nothing is against it."""
+        if self._unsafe and is_timeout(error):
+            return "it is a timeout, and the function is not idempotent"
+        if self._once:
+            given = nesting.found(error, self)
+            if given is not None:
+                _, name, attempts = given
+                return f"retry {name!r} further in has given up on it after {attempts} attempts"
+        return ""
 
     def hint(self, error: BaseException, wall: Callable[[], float]) -> float | None:
         """Give the seconds that the service asks to wait, if it does and is listened to."""

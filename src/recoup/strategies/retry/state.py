@@ -15,6 +15,7 @@ import math
 from recoup._core import conditions
 from recoup._core.notes import blame, note
 from recoup.errors import Refusal, RetryExhausted
+from recoup.strategies.retry import nesting
 from recoup.strategies.retry.plan import RetryPlan, is_timeout
 
 TYPE_CHECKING = False
@@ -107,6 +108,9 @@ class RetryRun:
             plan.budget._failed(now, to_retry=retryable)
         if not retryable:
             self._stop(error, f"{type(error).__qualname__} is not retried" if self.attempts > 1 else "")
+            return
+        if plan.careful and (objection := plan.objection(error)):
+            self._stop(error, objection)
             return
         if self.attempts >= plan.config.max_attempts:
             self._give_up(error, f"{plan.limit} is {plan.config.max_attempts}")
@@ -205,4 +209,6 @@ class RetryRun:
         """Give the last result that was turned down to the caller, or raise, as configured."""
         if not self._plan.config.raise_on_result or not self.reason:
             return result
-        raise RetryExhausted(attempts=self.attempts, elapsed=self.elapsed, reason=self.reason, last_result=result)
+        exhausted = RetryExhausted(attempts=self.attempts, elapsed=self.elapsed, reason=self.reason, last_result=result)
+        nesting.hand_on(self._error, exhausted)
+        raise exhausted

@@ -8,18 +8,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
-from recoup._core import checks, clock, emit, mode, timing
+from recoup._core import checks, clock, mode, timing
 from recoup._core.colour import described
 from recoup._core.conditions import when
 from recoup._core.strategy import Pump, Strategy, Worst, decorating
 from recoup.errors import is_refusal
-from recoup.strategies.retry import blocks, leftovers, pumps
+from recoup.strategies.retry import blocks, leftovers, pumps, telling
 from recoup.strategies.retry.config import RetryConfig
 from recoup.strategies.retry.plan import RetryPlan
 from recoup.strategies.retry.state import RetryRun
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from typing import Unpack
 
     from recoup._core.colour import Colour
@@ -67,6 +67,7 @@ class RetryExecutor(Strategy):
         )
         self.config = config
         self._plan = RetryPlan(config)
+        self._repeated = 0
 
     def __repr__(self) -> str:
         return f"<RetryExecutor {self.name!r} max_attempts={self.config.max_attempts}>"
@@ -85,6 +86,11 @@ class RetryExecutor(Strategy):
         executor = RetryExecutor(replace(self.config, retry_on_exceptions=condition))
         executor._given_name = self._given_name  # of the same name, but not listed a second time
         return executor
+
+    @property
+    def metrics(self) -> Mapping[str, int]:
+        """Tell how often an error was retried that a retry further in had given up on (`nested`)."""
+        return {"nested": self._repeated}
 
     def __iter__(self) -> Iterator[blocks.Attempt]:
         """Give attempts for `for attempt in executor: with attempt: ...`.
@@ -107,7 +113,7 @@ class RetryExecutor(Strategy):
         config = self.config
         judge = self._judge()
         sleep: Callable[[float], Any] = clock.pause_async if colour.is_async else clock.pause
-        tell: Callable[..., Any] = self._tell_async if colour.is_async else self._tell
+        tell: Callable[..., Any] = partial(telling.tell_async if colour.is_async else telling.tell, self)
         drop: Callable[..., Any] = (
             (leftovers.finish_async if colour.is_async else leftovers.finish)
             if judge
@@ -147,6 +153,10 @@ class RetryExecutor(Strategy):
         says.append(f"retries {which}{spared}; not our own refusals unless they are named")
         if config.retry_on_result is not None:
             says.append("retries results that retry_on_result turns down")
+        if config.nested == "once":
+            says.append("passes on what a retry further in has given up on")
+        if config.idempotent is False:
+            says.append("retries no timeout: the function is not idempotent")
         if config.budget is not None:
             says.append(f"shares {config.budget.name!r} with whoever has it too: no token, no retry")
         if config.attempt_timeout is not None:
@@ -203,47 +213,6 @@ class RetryExecutor(Strategy):
             else:
                 run.failed(error, now, deadline.remaining(), clock, deadline.name)
         return run
-
-    def _tell(self, run: RetryRun, error: Exception) -> None:
-        """Run callbacks and tell listeners, as the run decided; close a result that nobody will see."""
-        if self._plan.judges:
-            leftovers.drop(run, error)
-        config = self.config
-        if run.delay is not None and config.on_retry is not None:
-            emit.call(config.on_retry, run.attempts, error)
-            _recheck(run)
-        if run.gave_up and config.on_failure is not None:
-            emit.call(config.on_failure, error)
-        if emit.listeners:
-            self._emit(run, error)
-
-    async def _tell_async(self, run: RetryRun, error: Exception) -> None:
-        """Do what `_tell` does, awaiting the callbacks."""
-        if self._plan.judges:
-            await leftovers.drop_async(run, error)
-        config = self.config
-        if run.delay is not None and config.on_retry is not None:
-            await emit.call_async(config.on_retry, run.attempts, error)
-            _recheck(run)
-        if run.gave_up and config.on_failure is not None:
-            await emit.call_async(config.on_failure, error)
-        if emit.listeners:
-            self._emit(run, error)
-
-    def _emit(self, run: RetryRun, error: Exception) -> None:
-        from recoup import events  # noqa: PLC0415 - nobody pays for events who does not listen
-
-        if run.delay is not None:
-            emit.tell(events.RetryScheduled(self.name, run.attempts, run.delay, type(error).__qualname__))
-        elif run.gave_up:
-            emit.tell(events.RetryStopped(self.name, run.attempts, run.elapsed, run.reason))
-
-
-def _recheck(run: RetryRun) -> None:
-    """Look again at the deadline: a callback takes as long as it likes."""
-    deadline = timing.current_deadline()
-    if deadline is not None:
-        run.recheck(deadline.remaining(), deadline.name)
 
 
 @overload

@@ -1,0 +1,55 @@
+"""Retries round retries: what an inner one gave up on, an outer one repeats, and the attempts multiply (rule R7).
+
+A retry that gives up leaves a mark on the error; whoever retries it further out finds the mark, on the error itself or
+on what it was raised from. Nothing ambient is needed, and a healthy call pays nothing. A mark is plain data, so that
+an error pickles as before.
+"""
+
+from __future__ import annotations
+
+from recoup._core import conditions
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from recoup.strategies.retry.plan import RetryPlan
+
+    Mark = tuple[int, str, int]  # id of the plan, name of the retry, its attempts
+
+__all__ = ["found", "hand_on", "mark"]
+
+_KEY = "__recoup_gave_up__"
+_FAR = 10  # links of a chain of causes; longer ones are loops more often
+
+
+def mark(error: BaseException, plan: RetryPlan, name: str, attempts: int) -> None:
+    """Say on an error that a retry has given up on it."""
+    error.__dict__[_KEY] = (id(plan), name, attempts)  # not by setattr, which a class of the user's may forbid
+
+
+def hand_on(error: BaseException | None, other: BaseException) -> None:
+    """Put the mark of an error on another that stands for it."""
+    if error is not None and _KEY in error.__dict__:
+        other.__dict__[_KEY] = error.__dict__[_KEY]
+
+
+def found(error: BaseException, plan: RetryPlan) -> Mark | None:
+    """Find out who gave up on an error before.
+
+    Args:
+        error: The error. Only what it was raised from on purpose (`raise ... from`) counts with it: an error that was
+            merely being handled at the time may have nothing to do with it.
+        plan: Who asks; its own marks do not count (the same error object may be raised again by a later call).
+
+    Returns:
+        The mark; `None` if there is none.
+    """
+    link: BaseException | None = error
+    for _ in range(_FAR):
+        if link is None:
+            return None
+        for leaf in (link, *conditions.leaves(link)) if isinstance(link, BaseExceptionGroup) else (link,):
+            given: Mark | None = leaf.__dict__.get(_KEY)
+            if given is not None and given[0] != id(plan):
+                return given
+        link = link.__cause__
+    return None

@@ -1,0 +1,91 @@
+"""Who is told of a failure: the callbacks, the listeners, and a retry further out (rules R7 and R10)."""
+
+from __future__ import annotations
+
+import os
+from threading import Lock
+
+from recoup._core import emit, timing
+from recoup.strategies.retry import leftovers, nesting
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from recoup.strategies.retry.state import RetryRun
+    from recoup.strategies.retry.strategy import RetryExecutor
+
+__all__ = ["tell", "tell_async"]
+
+_counting = Lock()  # of rare events; one for all executors
+
+
+def tell(executor: RetryExecutor, run: RetryRun, error: Exception) -> None:
+    """Run callbacks and tell listeners, as the run decided; close a result that nobody will see."""
+    if executor._plan.judges:
+        leftovers.drop(run, error)
+    config = executor.config
+    if run.delay is not None and config.on_retry is not None:
+        emit.call(config.on_retry, run.attempts, error)
+        _recheck(run)
+    if run.gave_up:
+        nesting.mark(error, executor._plan, executor.name, run.attempts)
+        if config.on_failure is not None:
+            emit.call(config.on_failure, error)
+    elif run.delay is not None:
+        _repeat(executor, run, error)
+    if emit.listeners:
+        _emit(executor, run, error)
+
+
+async def tell_async(executor: RetryExecutor, run: RetryRun, error: Exception) -> None:
+    """Do what `tell` does, awaiting the callbacks."""
+    if executor._plan.judges:
+        await leftovers.drop_async(run, error)
+    config = executor.config
+    if run.delay is not None and config.on_retry is not None:
+        await emit.call_async(config.on_retry, run.attempts, error)
+        _recheck(run)
+    if run.gave_up:
+        nesting.mark(error, executor._plan, executor.name, run.attempts)
+        if config.on_failure is not None:
+            await emit.call_async(config.on_failure, error)
+    elif run.delay is not None:
+        _repeat(executor, run, error)
+    if emit.listeners:
+        _emit(executor, run, error)
+
+
+def _repeat(executor: RetryExecutor, run: RetryRun, error: Exception) -> None:
+    """Count and tell that an error is retried which a retry further in has given up on."""
+    given = nesting.found(error, executor._plan)
+    if given is None or run.delay is None:
+        return
+    with _counting:
+        executor._repeated += 1
+    if emit.listeners:
+        from recoup import events  # noqa: PLC0415 - as in `_emit`
+
+        emit.tell(events.RetryNested(executor.name, run.attempts, given[1], given[2]))
+
+
+def _emit(executor: RetryExecutor, run: RetryRun, error: Exception) -> None:
+    from recoup import events  # noqa: PLC0415 - nobody pays for events who does not listen
+
+    if run.delay is not None:
+        emit.tell(events.RetryScheduled(executor.name, run.attempts, run.delay, type(error).__qualname__))
+    elif run.gave_up:
+        emit.tell(events.RetryStopped(executor.name, run.attempts, run.elapsed, run.reason))
+
+
+def _recheck(run: RetryRun) -> None:
+    """Look again at the deadline: a callback takes as long as it likes."""
+    deadline = timing.current_deadline()
+    if deadline is not None:
+        run.recheck(deadline.remaining(), deadline.name)
+
+
+def _after_fork() -> None:
+    global _counting  # noqa: PLW0603 - somebody in the parent may have held it
+    _counting = Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
