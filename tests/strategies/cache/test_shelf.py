@@ -97,3 +97,28 @@ def test_what_came_of_a_coroutine_lasts_as_long_as_any_result(clock: VirtualCloc
         assert run(load(key)) == key
         clock.advance(seconds)
     assert calls == [1, 2, 1, 3]
+
+
+def test_only_complete_calls_are_glanced_at(both: Both, clock: VirtualClock) -> None:
+    """F6: an easy hit is the same call: arguments left out, given by name, or too many are looked at closely."""
+    calls: list[Any] = []
+
+    def load(a: object, b: object = 2, *rest: object) -> object:
+        calls.append((a, b, *rest))
+        return calls[-1]
+
+    async def load_later(a: object, b: object = 2, *rest: object) -> object:
+        calls.append((a, b, *rest))
+        return calls[-1]
+
+    call = Cache(CacheConfig(ttl=10))(load_later if both.is_async else load)
+    for _ in range(2):
+        for args, kwargs in (((1,), {}), ((1, 2), {}), ((), {"a": 1}), ((1,), {"b": 2})):
+            assert both.call(call, *args, **kwargs) == (1, 2)
+        assert both.call(call, 1, 2, 3) == (1, 2, 3)
+        assert both.call(call, True, 2) == (True, 2)
+        with pytest.raises(TypeError, match="argument"):
+            both.call(call, 1, a=1)
+        with pytest.raises(TypeError, match="argument"):
+            both.call(call)
+    assert calls == [(1, 2), (1, 2, 3), (True, 2)]

@@ -39,25 +39,29 @@ class Desk:
         self._keys = keys
 
     def glancing(self) -> Callable[..., Entry | None]:
-        """Make the function that answers the easy hits, quickly: `None` means that `look` has to see to it."""
+        """Make the function that answers the easy hits, quickly: `None` means that `look` has to see to it.
+
+        A plain key is made of all arguments in their places, so what is there under these is the same call.
+        """
         keys, ttl = self._keys, self._shelf.ttl
         rows, note = self._shelf.store.rows, self._shelf.store.noted.append
 
         def glance(*args: Any, **kwargs: Any) -> Entry | None:
-            if len(args) != keys.count or kwargs:
+            if kwargs:
                 return None
             for arg in args:  # a set of the types would cost more than the call
                 if type(arg) not in ATOMS:
                     return None
-            row = rows.get((keys.function, args))
+            row = rows.get((keys.glanced, args))
             if row is None:
                 return None
-            entry = row[0].entry
+            (slot,) = row  # a plain key is alone in its row
+            entry = slot.entry
             if entry is None or entry.negative or not 0 <= clock.monotonic() - entry.stored < ttl:
                 return None
             if mode.active or emit.listeners:
                 return None
-            note(row[0])
+            note(slot)
             return entry
 
         return glance
@@ -196,7 +200,7 @@ class PlainDesk(Desk):
         """End a call without an outcome."""
         if isinstance(sys.exception(), Pending):
             self._coroutines = True
-            self._keys.count = None  # no more glances
+            self._keys.glanced = None  # no more glances
             run.useless(clock.monotonic())
         else:
             run.abandoned()
