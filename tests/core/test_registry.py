@@ -125,7 +125,7 @@ def test_threads_may_enter_and_list_at_the_same_time() -> None:
 
     def enter(start: int) -> None:
         try:
-            for number in range(start, start + 500):
+            for number in range(start, start + 100):
                 strategy = CircuitBreaker()
                 strategy._given_name = f"{number:05}"
                 own._enter(strategy)
