@@ -227,6 +227,31 @@ def test_what_is_kept_of_an_error_keeps_no_call_alive(both: Both, clock: Virtual
         gc.enable()
 
 
+class Uncopied(Exception):
+    """Its class makes only one."""
+
+    made = 0
+
+    def __new__(cls, *args: object) -> Uncopied:  # noqa: PYI034 - a constructor that counts
+        cls.made += 1
+        if cls.made > 1:
+            raise RuntimeError("only once")
+        return super().__new__(cls, *args)
+
+
+def test_an_error_that_cannot_be_copied_is_not_kept(both: Both, clock: VirtualClock, service: Service) -> None:
+    """It would keep its call alive, and its traceback would grow each time it is raised (G11, G3)."""
+    load = decorated(both, service, negative_ttl=50)
+    Uncopied.made = 0
+    single = Uncopied()
+    for error in (single, ExceptionGroup("of one", [single])):
+        service.error = error
+        for _ in range(2):
+            with pytest.raises(type(error)):
+                both.call(load, 1)
+    assert service.calls == [1, 1, 1, 1]
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_control_flow_passes(both: Both, clock: VirtualClock, service: Service, error: type[BaseException]) -> None:
     """It is neither kept nor replaced, and leaves the key free (G2)."""

@@ -109,6 +109,24 @@ def test_a_bare_copy_holds_no_frames() -> None:
     assert twin.__notes__ == ["tried once"]
 
 
+def test_a_bare_copy_of_a_group_holds_no_frames_either() -> None:
+    """What is in a group has tracebacks of its own (G11)."""
+    group = ExceptionGroup("two", [raised(), ExceptionGroup("inner", [raised()])])
+    twin = copied(group, bare=True)
+    assert isinstance(twin, ExceptionGroup)
+    assert twin.message == "two"
+    first, inner = twin.exceptions
+    assert isinstance(inner, ExceptionGroup)
+    for error in (first, *inner.exceptions):
+        assert isinstance(error, ApiError)
+        assert (error.__traceback__, error.__cause__) == (None, None)
+    assert group.exceptions[0].__traceback__ is not None
+    shared = copied(group)
+    assert isinstance(shared, ExceptionGroup)
+    assert shared is not group
+    assert shared.exceptions == group.exceptions
+
+
 def test_an_odd_note_is_copied_as_it_is() -> None:
     """`__notes__` may be anything."""
     error = ValueError()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from operator import is_
 from types import GetSetDescriptorType, MemberDescriptorType
 
 TYPE_CHECKING = False
@@ -24,17 +25,23 @@ def copied(error: Exception, *, bare: bool = False) -> Exception:
 
     Args:
         error: The exception; it stays as it is.
-        bare: Leave out traceback, cause and context, which keep the locals of a whole call alive.
+        bare: Leave out traceback, cause and context, which keep the locals of a whole call alive; in a group, of all
+            that is in it.
 
     Returns:
         The copy; the same object if its class cannot be copied.
     """
-    kind = type(error)
+    kind, args = type(error), error.args
+    if bare and isinstance(error, ExceptionGroup):
+        inner = [copied(each, bare=True) for each in error.exceptions]
+        if any(map(is_, inner, error.exceptions)):
+            return error
+        args = (error.message, inner)
     try:
-        twin = kind.__new__(kind, *error.args)
+        twin = kind.__new__(kind, *args)
         if type(twin) is not kind or twin is error:
             return error
-        twin.args = error.args
+        twin.args = args
         _fill(twin, error)
     except Exception:  # noqa: BLE001 - a class with a will of its own: better the same object than none
         return error

@@ -175,11 +175,16 @@ class Run:
             self._land(None, entry, now)
         elif own:
             self.abandoned()
-        elif shelf.negative and self.stale is None and not is_refusal(error):
-            self._land(Negative(copied(error, bare=True), now), Failed(error), now)
         else:
-            self._land(None, Failed(error), now)
+            self._land(self._negative(error, now), Failed(error), now)
         return entry
+
+    def _negative(self, error: Exception, now: float) -> Negative | None:
+        """Make what is kept of an error, if it is to be kept and can be: never itself, which holds its frames."""
+        if not self._shelf.negative or self.stale is not None or is_refusal(error):
+            return None
+        bare = copied(error, bare=True)
+        return None if bare is error else Negative(bare, now)
 
     def useless(self, now: float) -> None:
         """End with something that is no use to anybody else."""
