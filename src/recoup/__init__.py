@@ -61,6 +61,9 @@ if TYPE_CHECKING:
     from recoup.strategies.fault_injection.config import FaultInjectionConfig as FaultInjectionConfig
     from recoup.strategies.fault_injection.strategy import FaultInjection as FaultInjection
     from recoup.strategies.fault_injection.strategy import inject_faults as inject_faults
+    from recoup.strategies.hedge.config import HedgeConfig as HedgeConfig
+    from recoup.strategies.hedge.strategy import Hedge as Hedge
+    from recoup.strategies.hedge.strategy import hedge as hedge
     from recoup.strategies.retry.budget import RetryBudget as RetryBudget
     from recoup.strategies.retry.config import BackoffStrategy as BackoffStrategy
     from recoup.strategies.retry.config import RetryAfter as RetryAfter
@@ -117,6 +120,8 @@ _HOMES = {
     "strategies.fallback.strategy": ("Fallback",),
     "strategies.fault_injection.config": ("FaultInjectionConfig",),
     "strategies.fault_injection.strategy": ("FaultInjection", "inject_faults"),
+    "strategies.hedge.config": ("HedgeConfig",),
+    "strategies.hedge.strategy": ("Hedge", "hedge"),
     "strategies.retry.budget": ("RetryBudget",),
     "strategies.retry.config": ("BackoffStrategy", "RetryAfter", "RetryConfig"),
     "strategies.retry.strategy": ("RetryExecutor", "retry"),
@@ -154,6 +159,8 @@ __all__ = [
     "FallbackConfig",
     "FaultInjection",
     "FaultInjectionConfig",
+    "Hedge",
+    "HedgeConfig",
     "RecoveryError",
     "RecoveryStrategy",
     "Refusal",
@@ -182,6 +189,7 @@ __all__ = [
     "explain",
     "fallback",
     "force_open",
+    "hedge",
     "inject_faults",
     "layers_of",
     "metrics_only",

@@ -45,6 +45,7 @@ OTHERS = {  # public functions that are no decorators
     "disable",
     "explain",
     "force_open",
+    "hedge",  # a decorator, but of async functions only: it has tests of its own
     "layers_of",
     "metrics_only",
     "registry",

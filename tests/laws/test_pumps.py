@@ -24,6 +24,7 @@ ENDS = dict.fromkeys(
 NO_TWIN = {f"_core.chain.{name}": reason for name, reason in ENDS.items()} | {
     "_core.limiting.limiting": "the deadline: only async work is cancelled, and has to look at how it ended",
     "_core.limiting.limiting_async": "the deadline, as above",
+    "strategies.hedge.pumps.hedging_async": "nothing can cancel a plain function that lost, so none is hedged",
 }
 DECIDES = {f"_core.chain.{name}": reason for name, reason in ENDS.items() if name != "recovering"}
 # What else than the function itself is given the arguments, and why it does not matter that they come bound.
@@ -35,6 +36,7 @@ BOUND = {
     "judge": "binds them itself: a predicate of a call sees every call the same way",
     "keyed": "binds them itself: a key is the same however the call is written (F6)",
     "pack": "binds them itself: the saved state shows every call the same way (S1)",
+    "race.run": "calls the function, perhaps twice, in tasks",
     "source.again": "what it gets must not depend on the shape; test_shapes.py tries it",
 }
 

@@ -44,6 +44,7 @@ def lints(layers: Sequence[Strategy]) -> list[str]:
                 "twice; leave one of them out"
             )
     found.extend(_short_windows(layers))
+    found.extend(_hedged_and_retried(layers))
     found.extend(_not_idempotent(layers))
     return found
 
@@ -78,6 +79,20 @@ def _deadline_outside_retry(deadline: Strategy, inside: Sequence[Strategy]) -> I
             f"a deadline of {config.seconds:g} s stands outside retry and nothing limits one attempt: the first "
             "attempt that hangs uses up all of it; give retry an attempt_timeout, or put another @deadline below @retry"
         )
+
+
+def _hedged_and_retried(layers: Sequence[Strategy]) -> Iterator[str]:
+    """Look for a retry and a hedge, in any order, that do not share a budget."""
+    for hedge in [layer for layer in layers if layer.kind == "hedge"]:
+        racing: Any = hedge
+        for retry in _retries(layers):
+            config = retry.config
+            if config.max_attempts > 1 and config.budget is not racing.config.budget:
+                most = config.max_attempts * racing.config.max_attempts
+                yield (
+                    f"hedge and retry stand in one stack and share no budget: each call may become {most} when the "
+                    "service can least bear it; give both the same budget=RetryBudget(...)"
+                )
 
 
 def _short_windows(layers: Sequence[Strategy]) -> Iterator[str]:

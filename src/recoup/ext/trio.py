@@ -1,4 +1,4 @@
-"""Deadlines under Trio: Trio's own cancel scopes do the work; this only says when, and asks how it ended."""
+"""Trio: its own cancel scopes do the work of deadlines, and its nurseries hold the attempts of a hedge."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ from math import inf
 
 import trio
 
-from recoup._core import clock
+from recoup._core import clock, waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Awaitable, Callable
+    from types import TracebackType
+    from typing import Any, Self
 
     from recoup._core.terms import Term
+    from recoup._core.waiting import TaskWaiter
 
-__all__ = ["watch_over"]
+__all__ = ["TrioCrew", "watch_over"]
 
 
 class TrioScope:
@@ -86,3 +89,57 @@ def _verdict(deadline: Term, task: Any, error: BaseException | None) -> Term | N
     if not isinstance(scope, TrioScope) or not scope.close(error):
         return None
     return deadline if deadline.tighter is None else deadline.tighter
+
+
+class TrioCrew:
+    """The tasks of one hedged call, in a nursery (see `recoup.strategies.hedge.crew`).
+
+    Args:
+        grace: Seconds that a value may take to be closed. Tasks are waited for until they end: a nursery leaves nobody
+            behind.
+        close: Closes a value.
+    """
+
+    def __init__(self, grace: float, close: Callable[[object], Awaitable[None]]) -> None:
+        self._close = close
+        self._grace = grace
+        self._manager = trio.open_nursery()
+        self._waiter: TaskWaiter | None = None
+
+    async def __aenter__(self) -> Self:
+        self._nursery = await self._manager.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._nursery.cancel_scope.cancel()
+        await self._manager.__aexit__(kind, error, trace)
+
+    def start(self, work: Callable[[], Awaitable[None]], lost: Callable[[BaseException], None]) -> None:  # noqa: ARG002
+        """Run an async function in a task of its own; Trio's tasks always begin."""
+        self._nursery.start_soon(work)
+
+    def passes(self, error: BaseException) -> bool:
+        """Tell whether a task must let an error pass: Trio's cancellation has to reach its scope."""
+        return isinstance(error, trio.Cancelled)
+
+    def wake(self) -> None:
+        """End the waiting of the one who waits."""
+        if self._waiter is not None:
+            self._waiter.wake()
+
+    async def wait(self, seconds: float | None) -> bool:
+        """Wait to be woken; False when `seconds` are over."""
+        self._waiter = waiting.for_task()
+        try:
+            return await self._waiter.wait_async(seconds)
+        finally:
+            self._waiter = None
+
+    async def dispose(self, value: object) -> None:
+        """Close a value that nobody takes, although all that waits here is cancelled."""
+        with trio.CancelScope(deadline=trio.current_time() + self._grace, shield=True):
+            await self._close(value)
+
+    leave_behind = dispose
