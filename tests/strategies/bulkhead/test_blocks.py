@@ -267,3 +267,13 @@ def test_an_interrupt_in_a_block(method: str, entering: bool, before: bool, monk
         assert guard.running == 3
     assert guard.running == 0
     assert not places.inner
+
+
+def test_a_block_that_was_never_entered_cannot_be_left() -> None:
+    """No place is given back that nobody took (B3)."""
+    guard = made()
+    with pytest.raises(KeyError):
+        guard.__exit__(None, None, None)
+    assert guard.running == 0
+    with guard, guard:
+        assert guard.running == 2
