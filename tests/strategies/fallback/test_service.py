@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import recoup
-from recoup import Fallback, FallbackConfig, circuit_breaker, layers_of, retry
+from recoup import Fallback, FallbackConfig, circuit_breaker, deadline, explain, layers_of, retry
 
 if TYPE_CHECKING:
     from recoup.testing import VirtualClock
@@ -265,3 +266,23 @@ def test_a_service_may_take_less(both: Both) -> None:
 
 def raise_down(*args: object, **kwargs: object) -> Any:
     raise Down
+
+
+def test_services_count_in_the_worst_case() -> None:
+    """G14: a URL has the function called once more, and nothing limits how long a service takes."""
+
+    @deadline(5)
+    async def load(base: str = "main") -> str:
+        return base
+
+    def worst(**options: Any) -> tuple[float, float]:
+        explained = explain(fallback(**options)(load))
+        return explained.worst_calls, explained.worst_seconds
+
+    async def other(base: str = "main") -> str:
+        return base
+
+    assert worst(fallback_function=lambda: "") == worst(fallback_value="", use_cache=True) == (1, 5)
+    assert worst(fallback_service=["a", "b"], service_argument="base") == (3, math.inf)
+    assert worst(fallback_service=[other, other]) == (1, math.inf)
+    assert worst(fallback_service="a", fallback_value="") == (1, 5)

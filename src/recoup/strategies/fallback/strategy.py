@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,7 +13,7 @@ from recoup._core.conditions import when
 from recoup._core.frozen import Unkeyable
 from recoup._core.keys import Keys
 from recoup._core.store import Entry, Store, shareable
-from recoup._core.strategy import Pump, Strategy
+from recoup._core.strategy import Pump, Strategy, Worst
 from recoup.strategies.fallback import answers, pumps
 from recoup.strategies.fallback.config import FallbackConfig
 from recoup.strategies.fallback.sources import listed
@@ -140,6 +141,17 @@ class Fallback(Strategy):
             f"answers a failure with {', else '.join(source for source, there in given.items() if there)}",
             f"answers {which}, {timeouts}{spared}",
         ]
+
+    def _worst(self, inner: Worst, colour: Colour) -> Worst:  # noqa: ARG002 - the same in every colour
+        """Count the calls of services; functions are taken to answer at once."""
+        asked = [
+            each
+            for each in listed(self.config.fallback_service)
+            if callable(each) or self.config.service_argument is not None
+        ]
+        if not asked:
+            return inner
+        return Worst(inner.calls + sum(isinstance(each, str) for each in asked), math.inf)
 
     def _recall(self, key: Hashable | None, error: Exception) -> Entry | None:
         """Look for an earlier success of a call that has failed."""
