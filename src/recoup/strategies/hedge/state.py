@@ -225,13 +225,6 @@ class HedgeRun:
             self.control = error
             self.over = True
 
-    def abandon(self) -> bool:
-        """Decide that nobody takes part any more; True if there is a value that nobody takes."""
-        self.over = True
-        self.failures.clear()
-        self.control = None
-        return self.winner > 0
-
     def outcome(self) -> BaseException | None:
         """Give the error to raise, and forget all errors, whose tracebacks hold this run; `None` if an attempt won."""
         error = None if self.winner else (self.control or self.failures.get(1))
