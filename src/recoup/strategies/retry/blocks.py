@@ -251,6 +251,8 @@ def _refuse(executor: RetryExecutor, *, asynchronous: bool) -> None:
         raise TypeError(
             "retry_on_result cannot work round a block, which has no result: raise inside the block instead"
         )
+    if config.before_retry is not None:
+        raise TypeError("before_retry cannot change the arguments of a block, which has none: change them in the loop")
     if asynchronous:
         return
     for option in ("attempt_timeout", "max_elapsed"):

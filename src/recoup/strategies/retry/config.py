@@ -60,6 +60,10 @@ class RetryConfig:
             function may be repeated. Default `None`: nothing is said, and timeouts are retried like other errors.
         on_retry: Called before each wait as `on_retry(n, error)`, n = 1 for the first retry; for a result that was
             turned down the error is an `UnacceptableResult`. May be async round async functions.
+        before_retry: Called after each wait as `before_retry(n, error, args, kwargs)`, to change the arguments of the
+            next attempt, for another endpoint say: it returns a pair `(args, kwargs)`, or `None` to leave them. The
+            arguments come by position where they can, defaults filled in. Its errors propagate at once. May be async
+            round async functions.
         on_failure: Called once as `on_failure(error)` when retrying is given up. Not called for an error that is not
             retried at all. May be async round async functions.
 
@@ -92,6 +96,7 @@ class RetryConfig:
     nested: Literal["allow", "once"] = "allow"
     idempotent: bool | None = None
     on_retry: Callback | None = None
+    before_retry: Callback | None = None
     on_failure: Callback | None = None
 
     def __post_init__(self) -> None:
@@ -129,6 +134,7 @@ def _check_callables(config: RetryConfig) -> None:
     if checks.awaitable_callback(config.retry_on_result):
         raise TypeError("retry_on_result must be a plain function: decisions are made without waiting")
     checks.callback("on_retry", config.on_retry)
+    checks.callback("before_retry", config.before_retry)
     checks.callback("on_failure", config.on_failure)
 
 
@@ -156,4 +162,5 @@ if TYPE_CHECKING:
         nested: Literal["allow", "once"]
         idempotent: bool | None
         on_retry: Callback | None
+        before_retry: Callback | None
         on_failure: Callback | None

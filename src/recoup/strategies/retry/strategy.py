@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from recoup._core.colour import Colour
     from recoup._core.strategy import Place
     from recoup.errors import UnacceptableResult
+    from recoup.strategies.retry.changing import Call
     from recoup.strategies.retry.config import RetryOptions
     from recoup.typing import ConditionSpec, Decorated
 
@@ -60,7 +61,7 @@ class RetryExecutor(Strategy):
         if config is None:
             config = RetryConfig()
         checks.instance("config", config, RetryConfig)
-        callbacks = ("on_retry", "on_failure")
+        callbacks = ("on_retry", "before_retry", "on_failure")
         super().__init__(
             name=name,
             async_callbacks=[each for each in callbacks if checks.awaitable_callback(getattr(config, each))],
@@ -109,26 +110,9 @@ class RetryExecutor(Strategy):
         return blocks.attempts_async(self)
 
     def _pumps(self, place: Place) -> Sequence[Pump]:
-        colour = place.colour
-        config = self.config
-        judge = self._judge()
-        sleep: Callable[[float], Any] = clock.pause_async if colour.is_async else clock.pause
-        tell: Callable[..., Any] = partial(telling.tell_async if colour.is_async else telling.tell, self)
-        drop: Callable[..., Any] = (
-            (leftovers.finish_async if colour.is_async else leftovers.finish)
-            if judge
-            else (leftovers.keep_async if colour.is_async else leftovers.keep)
-        )
-        spent = place.spent.get(id(self._plan), 0)
-        decide = partial(self._decide, spent=spent) if spent else self._decide
-        factory: Callable[..., Any]
-        if colour.is_stream:
-            factory = pumps.retrying_stream_async if colour.is_async else pumps.retrying_stream
-            succeed = None if config.budget is None else self._succeeded
-            layers = [Pump(factory, (decide, tell, succeed, sleep))]
-        else:
-            factory = pumps.retrying_async if colour.is_async else pumps.retrying
-            layers = [Pump(factory, (decide, judge, tell, drop, sleep))]
+        colour, config = place.colour, self.config
+        changes = config.before_retry
+        layers = [self._pump(place) if changes is None else self._changing(place, changes)]
         elapsed: Any = config.max_elapsed
         attempt: Any = config.attempt_timeout
         if elapsed is not None:
@@ -136,6 +120,45 @@ class RetryExecutor(Strategy):
         if attempt is not None:
             layers.append(timing.limit(colour, self, attempt, "attempt_timeout"))
         return layers
+
+    def _pump(self, place: Place, call: Call | None = None) -> Pump:
+        """Give the retrying pump; that of one call alone, if its arguments may change."""
+        colour = place.colour
+        later = colour.is_async
+        sleep: Callable[[float], Any] = clock.pause_async if later else clock.pause
+        decide: Callable[..., RetryRun] = self._decide
+        if call is not None:
+            sleep, decide = (call.sleep_async if later else call.sleep), call.decide
+        elif spent := place.spent.get(id(self._plan), 0):
+            decide = partial(decide, spent=spent)
+        tell: Callable[..., Any] = partial(telling.tell_async if later else telling.tell, self)
+        factory: Callable[..., Any]
+        if colour.is_stream:
+            factory = pumps.retrying_stream_async if later else pumps.retrying_stream
+            return Pump(factory, (decide, tell, None if self._plan.budget is None else self._succeeded, sleep))
+        judge = self._judge()
+        drop: Callable[..., Any] = leftovers.keep_async if later else leftovers.keep
+        if judge is not None:
+            drop = leftovers.finish_async if later else leftovers.finish
+        factory = pumps.retrying_async if later else pumps.retrying
+        return Pump(factory, (decide, judge, tell, drop, sleep))
+
+    def _changing(self, place: Place, before_retry: Callable[..., object]) -> Pump:
+        """Give the pump of calls whose arguments may change."""
+        from recoup._core.arguments import Parameters  # noqa: PLC0415 - few ask for it
+        from recoup.strategies.retry import changing  # noqa: PLC0415 - as above
+
+        def make(call: Call, attempt: Callable[[], Any]) -> Callable[[], Any]:
+            pump = self._pump(place, call)
+            made: Callable[[], Any] = pump.factory(attempt, *pump.cells)
+            return made
+
+        spent = place.spent.get(id(self._plan), 0)
+        decide = partial(self._decide, spent=spent)
+        parameters = Parameters.of(place.target)
+        begin = partial(changing.begun, parameters, make, before_retry, decide)
+        factory: Any = changing.FACTORIES[place.colour.is_async, place.colour.is_stream]
+        return Pump(factory, (begin,))
 
     def _accept(self, colour: Colour, target: object) -> None:
         super()._accept(colour, target)
