@@ -238,7 +238,7 @@ def test_a_coroutine_that_is_handed_on_is_no_end(both: Both) -> None:
     def hand_on() -> None:
         raise Pending(coroutine)
 
-    coroutine, fault, told = later(), Fault(1, None), list[Any]()
+    coroutine, fault, told = later(), Fault(FaultInjectionConfig(delay=1), 1), list[Any]()
     factory: Any = injecting_async if both.is_async else injecting
     inflict = both.wrap(lambda fault: told.append(fault.number))
     pump = factory(both.wrap(hand_on), {"armed": 1}, lambda: fault, inflict, None, lambda *given: told.append(given))
@@ -514,3 +514,60 @@ def test_cancelled_at_every_await(clock: VirtualClock) -> None:
 
     with faults.armed():
         assert [run(main(after)) for after in (0, 0.5, 1.5, 2.5, 3.5)] == ["cancelled"] * 4 + ["answer"]
+
+
+def test_it_is_reconfigured_while_armed(both: Both, clock: VirtualClock, service: Service) -> None:
+    """Issue 3, live reconfiguration: calls that begin from now on are hit otherwise; numbers go on."""
+    faults = inject_faults(error=ConnectionError, schedule=[1])
+    ask = faults(both.wrap(service.ask))
+    with faults.armed():
+        assert outcome(both, ask) == "ConnectionError"
+        faults.reconfigure(error=PermissionError, schedule=[3])
+        assert [outcome(both, ask), outcome(both, ask)] == ["answer 0", "PermissionError"]
+        faults.reconfigure(FaultInjectionConfig(delay=2, rate=1))
+        assert outcome(both, ask) == "answer 0"
+    assert faults.config == FaultInjectionConfig(delay=2)
+
+
+def test_a_call_that_is_hit_keeps_its_fault(clock: VirtualClock) -> None:
+    """Issue 3: what is under way goes on as it began."""
+    faults = inject_faults(delay=5, change_result=lambda result: result + 1)
+
+    @faults
+    async def ask() -> int:
+        return 1
+
+    async def main() -> int:
+        task = asyncio.create_task(ask())
+        await asyncio.sleep(1)
+        faults.reconfigure(FaultInjectionConfig(error=OSError))
+        return await task
+
+    with faults.armed():
+        assert run(main()) == 2
+
+
+def test_a_bad_reconfiguration_changes_nothing(service: Service) -> None:
+    """G1: it is refused whole."""
+
+    async def later(*args: object) -> None: ...
+
+    faults = inject_faults(delay=1, rate=0.5)
+    bad: list[tuple[dict[str, Any], type[Exception], str]] = [
+        ({"rate": 2}, ValueError, "rate must be at least 0"),
+        ({"delay": None}, ValueError, "nothing is to be done"),
+        ({"speed": 2}, TypeError, "speed"),
+        ({"run": later}, ValueError, "must stay as they are in fault_injection 'fault_injection'"),
+        ({"change_result": later}, ValueError, "async callbacks"),
+        ({"error": OSError, "after_items": 2}, ValueError, "whether there is after_items"),
+        ({"error": OSError, "after_call": True, "change_result": str}, ValueError, "after_call together with"),
+    ]
+    for changes, kind, message in bad:
+        with pytest.raises(kind, match=message):
+            faults.reconfigure(**changes)
+    with pytest.raises(TypeError, match="a config or fields, not both: rate given"):
+        faults.reconfigure(FaultInjectionConfig(delay=1), rate=0.1)
+    odd: Any = 3
+    with pytest.raises(TypeError, match="config must be a FaultInjectionConfig, not 3"):
+        faults.reconfigure(odd)
+    assert faults.config == FaultInjectionConfig(delay=1, rate=0.5)

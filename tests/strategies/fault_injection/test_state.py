@@ -76,6 +76,8 @@ def test_a_schedule_is_asked_first() -> None:
 
 def test_items_are_counted() -> None:
     """The error comes in place of the item after the last good one."""
-    fault = Fault(1, 2)
+    two, never = (FaultInjectionConfig(error=OSError, after_items=items) for items in (2, None))
+    fault, endless = Fault(two, 1), Fault(never, 1)
     assert [fault.item() for _ in range(3)] == [False, False, True]
-    assert [Fault(1, None).item() for _ in range(3)] == [False] * 3
+    assert [endless.item() for _ in range(3)] == [False] * 3
+    assert not fault.begun

@@ -24,33 +24,32 @@ __all__ = ["Acts", "AsyncActs", "PlainActs"]
 class Acts:
     """What both colours have in common."""
 
-    __slots__ = ("_config", "_injection")
+    __slots__ = ("_injection",)
 
     def __init__(self, injection: FaultInjection) -> None:
         self._injection = injection
-        self._config = injection.config
 
     def _delay(self, fault: Fault) -> float | None:
         """Give the seconds to wait."""
-        delay: Any = self._config.delay
+        delay: Any = fault.config.delay
         if delay is None:
             return None
         self._tell(fault, "delay")
         return checks.duration("delay", delay() if callable(delay) else delay)
 
-    def _fails_first(self) -> bool:
+    def _fails_first(self, fault: Fault) -> bool:
         """Tell whether the error comes instead of the call."""
-        config = self._config
+        config = fault.config
         return config.error is not None and not config.after_call and config.after_items is None
 
-    def _fails_last(self) -> bool:
+    def _fails_last(self, fault: Fault) -> bool:
         """Tell whether the error comes at the end."""
-        config = self._config
+        config = fault.config
         return config.after_call or config.after_items is not None
 
     def _fail(self, fault: Fault) -> None:
         """Raise the error."""
-        make: Any = self._config.error
+        make: Any = fault.config.error
         error = make()
         if not isinstance(error, Exception):
             raise TypeError(f"error must make an exception, an Exception, not {checks.shown(error)}")
@@ -75,13 +74,13 @@ class PlainActs(Acts):
 
     def inflict(self, fault: Fault) -> None:
         """Do what comes before a call."""
-        if self._config.run is not None:
+        if fault.config.run is not None:
             self._tell(fault, "run")
-            _ready("run", self._config.run())
+            _ready("run", fault.config.run())
         seconds = self._delay(fault)
         if seconds is not None:
             clock.pause(seconds)
-        if self._fails_first():
+        if self._fails_first(fault):
             self._fail(fault)
 
     def finish(self, fault: Fault, result: Any) -> Any:
@@ -91,7 +90,7 @@ class PlainActs(Acts):
 
     def end(self, fault: Fault) -> None:
         """Raise the error that comes at the end, if it does."""
-        if self._fails_last():
+        if self._fails_last(fault):
             self._fail(fault)
 
     def alter(self, fault: Fault, stream: Generator[Any, Any, Any], item: Any) -> Any:
@@ -102,7 +101,7 @@ class PlainActs(Acts):
         return self._changed(fault, item)
 
     def _changed(self, fault: Fault, result: Any) -> Any:
-        change = self._config.change_result
+        change = fault.config.change_result
         if change is None:
             return result
         self._tell(fault, "result")
@@ -118,13 +117,13 @@ class AsyncActs(Acts):
         """Do what comes before a call, unless the synchronous pass has done it."""
         if fault.begun:
             return
-        if self._config.run is not None:
+        if fault.config.run is not None:
             self._tell(fault, "run")
-            await _settled(self._config.run())
+            await _settled(fault.config.run())
         seconds = self._delay(fault)
         if seconds is not None:
             await clock.pause_async(seconds)
-        if self._fails_first():
+        if self._fails_first(fault):
             self._fail(fault)
 
     async def finish(self, fault: Fault, result: Any) -> Any:
@@ -134,7 +133,7 @@ class AsyncActs(Acts):
 
     async def end(self, fault: Fault) -> None:
         """Raise the error that comes at the end, if it does."""
-        if self._fails_last():
+        if self._fails_last(fault):
             self._fail(fault)
 
     async def alter(self, fault: Fault, stream: AsyncGenerator[Any, Any], item: Any) -> Any:
@@ -145,7 +144,7 @@ class AsyncActs(Acts):
         return await self._changed(fault, item)
 
     async def _changed(self, fault: Fault, result: Any) -> Any:
-        change = self._config.change_result
+        change = fault.config.change_result
         if change is None:
             return result
         self._tell(fault, "result")

@@ -23,11 +23,16 @@ _UNIT = 2.0**-53
 
 
 class FaultPlan:
-    """Decides which calls are hit."""
+    """Decides which calls are hit.
 
-    __slots__ = ("_rate", "_schedule", "_seed")
+    Attributes:
+        config: What it was made of.
+    """
+
+    __slots__ = ("_rate", "_schedule", "_seed", "config")
 
     def __init__(self, config: FaultInjectionConfig) -> None:
+        self.config = config
         self._rate = config.rate
         self._seed = None if config.seed is None else _mixed(config.seed & _WORD)
         schedule: Any = config.schedule
@@ -50,16 +55,18 @@ class Fault:
     """What is done to one call that is hit.
 
     Attributes:
+        config: What is done; that of the moment when the call was hit, whatever becomes of it meanwhile.
         number: Which call it is, from 1.
         begun: Whether what comes before the call has happened, in the synchronous pass.
     """
 
-    __slots__ = ("_left", "begun", "number")
+    __slots__ = ("_left", "begun", "config", "number")
 
-    def __init__(self, number: int, items: int | None, *, begun: bool = False) -> None:
+    def __init__(self, config: FaultInjectionConfig, number: int, *, begun: bool = False) -> None:
+        self.config = config
         self.number = number
         self.begun = begun
-        self._left = items
+        self._left = config.after_items
 
     def item(self) -> bool:
         """Take note that an item has come; tell whether the error comes in its place."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -88,9 +89,13 @@ class FaultInjection(Strategy):
             name=name,
             async_callbacks=[each for each in callbacks if checks.awaitable_callback(getattr(config, each))],
         )
-        self.config = config
         self._plan = FaultPlan(config)
         self._armings = Armings()
+
+    @property
+    def config(self) -> FaultInjectionConfig:
+        """What is done, and to which calls; changed by `reconfigure`."""
+        return self._plan.config
 
     def __repr__(self) -> str:
         armed = "armed" if self._armings.here() is not None else "not armed here" if self._armings.open else "not armed"
@@ -120,12 +125,47 @@ class FaultInjection(Strategy):
         """Whether a call made here and now may be hit."""
         return self._armings.here() is not None
 
+    def reconfigure(self, config: FaultInjectionConfig | None = None, /, **changes: Any) -> None:
+        """Change what is done, and to which calls, while it is armed.
+
+        Write `faults.reconfigure(rate=0.5)`, which keeps all other fields, or give a whole config. It counts for calls
+        that begin from now on; their numbers go on.
+
+        Args:
+            config: What is done from now on; `None` for what is done now, with changes.
+            changes: Fields of `FaultInjectionConfig`.
+
+        Raises:
+            TypeError: For an unknown field, a value of the wrong type, or changes beside a config.
+            ValueError: For a value out of range; for what depends on the functions that were decorated: an async
+                callback where there was none, `after_items`, or `change_result` together with `after_call`. Then
+                nothing was changed.
+
+        Any thread or task may call this at any time. Of two that do so at once, one wins.
+
+        >>> faults = FaultInjection(FaultInjectionConfig(error=ConnectionError, rate=0.1))
+        >>> faults.reconfigure(rate=0.5)
+        >>> faults.config.rate
+        0.5
+        """
+        if config is None:
+            config = replace(self.config, **changes)
+        elif changes:
+            raise TypeError(f"reconfigure() takes a config or fields, not both: {', '.join(sorted(changes))} given")
+        checks.instance("config", config, FaultInjectionConfig)
+        if _suited(config) != _suited(self.config):
+            raise ValueError(
+                "async callbacks, whether there is after_items, and after_call together with change_result must stay "
+                f"as they are in fault_injection {self.name!r}: its functions were decorated for that; make another one"
+            )
+        self._plan = FaultPlan(config)  # the config with it, in one step
+
     def _pumps(self, place: Place) -> Sequence[Pump]:
         colour = place.colour
         site = Site(Parameters.of(place.target))
         number = place.spent.get(id(self))
         if number is not None:
-            site.handed.append(self._fault(number, begun=True))
+            site.handed.append(Fault(self.config, number, begun=True))
         acts: PlainActs | AsyncActs = AsyncActs(self) if colour.is_async else PlainActs(self)
         more = (acts.alter, acts.end) if colour.is_stream else (acts.finish, partial(self._hand_over, site))
         return [Pump(_FACTORIES[colour], (self._armings.open, partial(self._judge, site), acts.inflict, *more))]
@@ -156,17 +196,15 @@ class FaultInjection(Strategy):
         arming = self._armings.here()
         if arming is None or site.awaited or (mode.active and mode.off()):
             return None
-        predicate = self.config.predicate
+        plan = self._plan
+        predicate = plan.config.predicate
         if predicate is not None:
             if site.parameters is not None:
                 args, kwargs = site.parameters.normal(args, kwargs)
             if not plainly("predicate", predicate(*args, **kwargs)):
                 return None
         number = arming.number()
-        return self._fault(number) if self._plan.hits(number, clock.random) else None
-
-    def _fault(self, number: int, *, begun: bool = False) -> Fault:
-        return Fault(number, self.config.after_items, begun=begun)
+        return Fault(plan.config, number) if plan.hits(number, clock.random) else None
 
     def _hand_over(self, site: Site, fault: Fault, pending: Pending) -> None:
         """Have the asynchronous pass go on with a fault, and leave later calls to it from the beginning."""
@@ -195,6 +233,16 @@ class FaultInjection(Strategy):
         which = "every call" if config.rate == 1 else f"{config.rate:.3g} of the calls"
         scheduled = "" if config.schedule is None else " on schedule"
         return f"{which}{scheduled}{'' if config.predicate is None else ' that its predicate picks'}"
+
+
+def _suited(config: FaultInjectionConfig) -> tuple[bool, ...]:
+    """Give what decides which functions may be decorated."""
+    return (
+        checks.awaitable_callback(config.run),
+        checks.awaitable_callback(config.change_result),
+        config.after_items is not None,
+        config.after_call and config.change_result is not None,
+    )
 
 
 def inject_faults(
