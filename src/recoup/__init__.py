@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from recoup.errors import WorkersBusyError as WorkersBusyError
     from recoup.strategies.bulkhead.config import BulkheadConfig as BulkheadConfig
     from recoup.strategies.bulkhead.decorator import bulkhead as bulkhead
+    from recoup.strategies.bulkhead.histogram import Histogram as Histogram
+    from recoup.strategies.bulkhead.limits import AIMDLimit as AIMDLimit
+    from recoup.strategies.bulkhead.limits import Gradient2Limit as Gradient2Limit
+    from recoup.strategies.bulkhead.limits import VegasLimit as VegasLimit
     from recoup.strategies.bulkhead.strategy import Bulkhead as Bulkhead
     from recoup.strategies.cache.config import CacheConfig as CacheConfig
     from recoup.strategies.cache.strategy import Cache as Cache
@@ -103,6 +107,8 @@ _HOMES = {
     ),
     "strategies.bulkhead.config": ("BulkheadConfig",),
     "strategies.bulkhead.decorator": ("bulkhead",),
+    "strategies.bulkhead.histogram": ("Histogram",),
+    "strategies.bulkhead.limits": ("AIMDLimit", "Gradient2Limit", "VegasLimit"),
     "strategies.bulkhead.strategy": ("Bulkhead",),
     "strategies.cache.config": ("CacheConfig",),
     "strategies.cache.strategy": ("Cache", "cached"),
@@ -133,6 +139,7 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "AIMDLimit",
     "BackoffStrategy",
     "Bulkhead",
     "BulkheadConfig",
@@ -159,8 +166,10 @@ __all__ = [
     "FallbackConfig",
     "FaultInjection",
     "FaultInjectionConfig",
+    "Gradient2Limit",
     "Hedge",
     "HedgeConfig",
+    "Histogram",
     "RecoveryError",
     "RecoveryStrategy",
     "Refusal",
@@ -176,6 +185,7 @@ __all__ = [
     "Subscription",
     "TimeLimiter",
     "UnacceptableResult",
+    "VegasLimit",
     "WorkersBusyError",
     "bulkhead",
     "cached",

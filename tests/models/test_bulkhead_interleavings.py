@@ -120,7 +120,7 @@ def test_no_schedule_breaks_the_gate(name: str, monkeypatch: pytest.MonkeyPatch)
         return [partial(part, world) for part, _ in cast]
 
     def check(world: World) -> None:
-        most = max(config.max_concurrent, world.bulkhead._gate._seats.limit)
+        most = max(config.max_concurrent, world.bulkhead._gate.seats.limit)
         assert world.most_inside <= most
         assert not list(overtaken(world.log)), world.log
         counts = world.bulkhead._gate.counts()

@@ -134,7 +134,7 @@ class World:
 
     def check_limit(self) -> None:
         """See that there is room for the one who was let in a moment ago, whatever the limit is at the moment."""
-        places = self.bulkhead._gate._seats
+        places = self.bulkhead._gate.seats
         free = sum(not place.seat.dead for place in list(deque.__iter__(places.free)))
         assert dict.__len__(places.all) - free <= places.limit, self.log
 
@@ -211,7 +211,7 @@ class World:
 
     def _fingerprint(self) -> object:
         gate = self.bulkhead._gate
-        number = {id(seat): index for index, seat in enumerate(dict.__iter__(gate._seats.all))}
+        number = {id(seat): index for index, seat in enumerate(dict.__iter__(gate.seats.all))}
 
         def shown(subject: object) -> object:
             waiter = getattr(subject, "waiter", None)
@@ -222,7 +222,7 @@ class World:
             self.lock.owner,
             self.inside,
             tuple(number.get(id(place.seat)) for place in list.__iter__(list(deque.__iter__(gate._free)))),
-            (gate._seats.limit, *(seat.barred for seat in dict.__iter__(gate._seats.all))),
+            (gate.seats.limit, *(seat.barred for seat in dict.__iter__(gate.seats.all))),
             tuple(shown(ticket) for ticket in OrderedDict.__iter__(gate.queue)),
             tuple((note[0].__name__, shown(note[1])) for note in deque.__iter__(gate._notes)),
         )
@@ -341,7 +341,7 @@ def build(world: World, config: BulkheadConfig, ends: dict[int, str]) -> Bulkhea
     world.ends = ends
     world.bulkhead = Bulkhead(config)
     gate = world.bulkhead._gate
-    gate._seats.all = stepped(dict)()
+    gate.seats.all = stepped(dict)()
     let_in = gate._let_in
 
     def let_in_and_tell(ticket: Ticket) -> bool:

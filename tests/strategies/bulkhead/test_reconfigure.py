@@ -154,7 +154,8 @@ def test_a_pool_that_becomes_smaller_while_a_thread_is_taken() -> None:
         ({"max_concurrent": True}, TypeError, "max_concurrent must be"),
         ({"max_concurent": 5}, TypeError, "max_concurent"),
         ({"name": "other"}, TypeError, "name"),
-        ({"use_thread_pool": True}, ValueError, "use_thread_pool of bulkhead 'bulkhead' must stay False"),
+        ({"histograms": True}, ValueError, "must stay as they are in bulkhead 'bulkhead'"),
+        ({"use_thread_pool": True}, ValueError, "must stay as they are in bulkhead 'bulkhead'"),
     ],
 )
 def test_bad_values_change_nothing(changes: dict[str, Any], error: type[Exception], message: str) -> None:

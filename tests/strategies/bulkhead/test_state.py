@@ -334,7 +334,7 @@ def test_a_place_that_a_finaliser_gives_back_comes_back_once(waiters: int, *, pl
             Closing(gate, taken(gate), seen)
         gc.collect()
         assert gate.counts().running == 0
-        assert len(gate._seats.all) == 1
+        assert len(gate.seats.all) == 1
     place = taken(gate)
     assert gate.take() is None
     del place
@@ -516,10 +516,10 @@ def test_an_interrupt_while_a_place_is_made_does_not_raise_the_limit() -> None:
         def __setitem__(self, seat: Any, value: None) -> None:
             raise KeyboardInterrupt
 
-    gate._seats.all = Interrupted()
+    gate.seats.all = Interrupted()
     with pytest.raises(KeyboardInterrupt):
         gate.take()
-    gate._seats.all = {}
+    gate.seats.all = {}
     gc.collect()
     place = taken(gate)
     assert gate.take() is None
@@ -570,7 +570,7 @@ def test_free_places_go_when_the_limit_becomes_smaller() -> None:
     assert gate.take() is None
     assert gate.counts() == Counts(executed=8, rejected=0, timeout=0, running=3, waiting=0, peak=5)
     assert [place.seat.barred for place in places] == [False] * 3, "from now on they are taken without the lock again"
-    assert len(gate._seats.all) == 3
+    assert len(gate.seats.all) == 3
 
 
 def test_a_larger_limit_lets_in_who_waits() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 from recoup._core import checks
 
 if TYPE_CHECKING:
+    from recoup.strategies.bulkhead.limits import AdaptiveLimit
     from recoup.typing import Seconds
 
 __all__ = ["BulkheadConfig"]
@@ -27,6 +28,9 @@ class BulkheadConfig:
         thread_pool_size: Threads, and so plain functions that run at once; at least 1. They are started when needed. It
             has a meaning only with `use_thread_pool`, and no more than `max_concurrent` are ever busy. Default 5.
         track_metrics: Whether `bulkhead.metrics` tells the counts; without, it is empty. Default True.
+        adaptive: An `AIMDLimit`, `VegasLimit` or `Gradient2Limit` that learns how many calls may run at once; it starts
+            with `max_concurrent`. Each call then costs a few microseconds more. Default `None`: the limit stays.
+        histograms: Whether `bulkhead.histograms` tells how long calls waited and ran. Default False.
 
     Raises:
         TypeError: If a value has the wrong type; the message names the argument.
@@ -46,6 +50,8 @@ class BulkheadConfig:
     use_thread_pool: bool = False
     thread_pool_size: int = 5
     track_metrics: bool = True
+    adaptive: AdaptiveLimit | None = None
+    histograms: bool = False
 
     def __post_init__(self) -> None:
         checks.count("max_concurrent", self.max_concurrent)
@@ -54,6 +60,26 @@ class BulkheadConfig:
         checks.boolean("use_thread_pool", self.use_thread_pool)
         checks.count("thread_pool_size", self.thread_pool_size)
         checks.boolean("track_metrics", self.track_metrics)
+        checks.boolean("histograms", self.histograms)
+        if self.adaptive is not None:
+            self._check_adaptive(self.adaptive)
+
+    def _check_adaptive(self, adaptive: object) -> None:
+        from recoup.strategies.bulkhead.limits import (  # noqa: PLC0415 - paid for by those who use it
+            AIMDLimit,
+            Gradient2Limit,
+            VegasLimit,
+        )
+
+        if not isinstance(adaptive, AIMDLimit | VegasLimit | Gradient2Limit):
+            raise TypeError(
+                "adaptive must be an AIMDLimit, VegasLimit, Gradient2Limit or None, not " + checks.shown(adaptive)
+            )
+        if not adaptive.min_limit <= self.max_concurrent <= adaptive.max_limit:
+            raise ValueError(
+                f"max_concurrent, with which adaptive starts, must be within its min_limit ({adaptive.min_limit}) and "
+                f"max_limit ({adaptive.max_limit}), not {self.max_concurrent}"
+            )
 
 
 if TYPE_CHECKING:
@@ -68,3 +94,5 @@ if TYPE_CHECKING:
         use_thread_pool: bool
         thread_pool_size: int
         track_metrics: bool
+        adaptive: AdaptiveLimit | None
+        histograms: bool

@@ -15,14 +15,27 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator
     from typing import Any
 
+    from recoup._core.strategy import Strategy
+    from recoup.strategies.bulkhead.meter import Run
     from recoup.strategies.bulkhead.pool import TaskJob, ThreadJob
     from recoup.strategies.bulkhead.tickets import Place
 
     Take = Callable[[], Place | None]
     Back = Callable[[Place], None]
     Settle = Callable[[], None]
+    Outer = tuple[Strategy, ...]
 
-__all__ = ["holding", "holding_async", "holding_stream", "holding_stream_async", "pooling", "pooling_async"]
+__all__ = [
+    "holding",
+    "holding_async",
+    "holding_stream",
+    "holding_stream_async",
+    "metering",
+    "metering_async",
+    "pooling",
+    "pooling_async",
+    "pooling_metered_async",
+]
 
 
 def holding(
@@ -151,3 +164,44 @@ def pooling_async(fn: Callable[..., Any], enlist: Callable[[Any], Awaitable[Task
         return await job.run(*args, **kwargs)
 
     return pooling
+
+
+def metering(fn: Callable[..., Any], begin: Callable[[Outer], Run], outer: Outer) -> Callable[..., Any]:
+    """Measure a function, inside its place."""
+
+    def metering(*args: Any, **kwargs: Any) -> Any:
+        run = begin(outer)
+        try:
+            result = fn(*args, **kwargs)
+        except BaseException as error:
+            run.failed(error)
+            raise
+        run.ended(result)
+        return result
+
+    return metering
+
+
+def metering_async(
+    fn: Callable[..., Awaitable[Any]], begin: Callable[[Outer], Run], outer: Outer
+) -> Callable[..., Awaitable[Any]]:
+    """Measure an async function, inside its place."""
+
+    async def metering(*args: Any, **kwargs: Any) -> Any:
+        run = begin(outer)
+        try:
+            result = await fn(*args, **kwargs)
+        except BaseException as error:
+            run.failed(error)
+            raise
+        run.ended(result)
+        return result
+
+    return metering
+
+
+def pooling_metered_async(
+    fn: Callable[..., Any], enlist: Callable[[Any], Awaitable[TaskJob]], begin: Callable[[Outer], Run], outer: Outer
+) -> Callable[..., Awaitable[Any]]:
+    """Run and measure a plain function in a thread, for an async caller."""
+    return pooling_async(metering(fn, begin, outer), enlist)

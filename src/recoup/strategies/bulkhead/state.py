@@ -59,13 +59,14 @@ class Gate:
     Attributes:
         back: Give a place back: `gate.back(place)`, then `gate.settle()` if `gate.queue` is not empty.
         queue: Who waits, in order of arrival. Outsiders may only ask whether it is empty, and its length.
+        seats: What there is a limit of.
     """
 
     def __init__(self, limit: int, most_waiting: int, threads: int = 0) -> None:
         self._most_waiting = most_waiting
         self._threads = threads
-        self._seats = Seats(ref(self), limit)
-        self._free = self._seats.free
+        self.seats = Seats(ref(self), limit)
+        self._free = self.seats.free
         self._pop: Callable[[], Place] = self._free.pop
         self.back: Callable[[Place], None] = self._free.append
         self.queue: OrderedDict[Ticket, None] = OrderedDict()
@@ -80,7 +81,7 @@ class Gate:
         self._acquire: Callable[[bool], bool] = lock.acquire
         self._release: Callable[[], None] = lock.release
         self._owned: Callable[[], bool] = lock._is_owned
-        self._seats.begin_anew()
+        self.seats.begin_anew()
         self._pooled = self._rejected = self._timeout = self._patience = 0
         self._notes.clear()
         self.queue.clear()
@@ -99,7 +100,7 @@ class Gate:
                 seat.uses += 1
                 return place
             self.back(place)
-        elif len(self._seats.all) >= self._seats.limit:
+        elif len(self.seats.all) >= self.seats.limit:
             return None
         ticket = Ticket(None)  # a place has still to be made, or the one that came back may be one too many
         self._decide(Gate._enter, ticket)
@@ -124,11 +125,11 @@ class Gate:
             ticket: Who leaves.
             late: Whether that is for lack of time.
         """
-        self._note(Gate._forget_late if late else Gate._forget, ticket)
+        self.note(Gate._forget_late if late else Gate._forget, ticket)
 
     def end(self, place: Place) -> None:
         """Give back the place of a pooled call, and its thread. Never waits."""
-        self._note(Gate._ended, place)
+        self.note(Gate._ended, place)
 
     def dropped(self, seat: Seat) -> None:
         """Make a new place for a seat whose place was dropped. Never waits; it is called by finalisers."""
@@ -137,7 +138,7 @@ class Gate:
 
     def settle(self) -> None:
         """Let in those for whom there is room by now. Never waits: if somebody else decides, he looks again."""
-        self._note(Gate._nothing, None)
+        self.note(Gate._nothing, None)
 
     def resize(self, limits: Callable[[], tuple[int, int, int]]) -> None:
         """Change the limits. Never waits: calls inside go on, those in the queue stay there (B5).
@@ -145,7 +146,7 @@ class Gate:
         Args:
             limits: Gives the three parameters of a gate, as they are when it is called.
         """
-        self._note(Gate._resized, limits)
+        self.note(Gate._resized, limits)
 
     def counts(self) -> Counts:
         """Tell what was counted so far."""
@@ -154,7 +155,8 @@ class Gate:
             self._count(found)  # in the midst of a decision: as good as can be told
         return found[0]
 
-    def _note(self, handler: Callable[[Gate, Any], object], subject: object) -> None:
+    def note(self, handler: Callable[[Gate, Any], object], subject: object) -> None:
+        """Have `handler(gate, subject)` called under the lock, now or by whoever decides at the moment. Never waits."""
         self._notes.append((handler, subject))
         self._tidy()
 
@@ -202,7 +204,7 @@ class Gate:
 
     def _let_in(self, ticket: Ticket) -> bool:
         """Give a ticket a place, if there is one for it. Needs the lock."""
-        if (ticket.pooled and self._pooled >= self._threads) or (place := self._seats.find()) is None:
+        if (ticket.pooled and self._pooled >= self._threads) or (place := self.seats.find()) is None:
             return False
         place.seat.uses += 1
         place.seat.pooled = ticket.pooled
@@ -255,7 +257,7 @@ class Gate:
         return True
 
     def _count(self, found: list[Counts]) -> bool:
-        seats, queue = self._seats, self.queue
+        seats, queue = self.seats, self.queue
         found.append(Counts(seats.uses(), self._rejected, self._timeout, seats.running(), len(queue), seats.peak))
         return True
 
@@ -281,11 +283,11 @@ class Gate:
 
     def _replaced(self, place: Place) -> None:
         """Take back a new place, unless its seat was only just being made."""
-        if place.seat in self._seats.all:
+        if place.seat in self.seats.all:
             self._ended(place)
         else:
             place.seat.barred = place.seat.dead = True
 
     def _resized(self, limits: Callable[[], tuple[int, int, int]]) -> None:
         limit, self._most_waiting, self._threads = limits()
-        self._seats.resize(limit)
+        self.seats.resize(limit)

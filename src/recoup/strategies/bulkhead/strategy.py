@@ -6,15 +6,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from recoup._core import checks, mode, timing, waiting
+from recoup._core import checks
 from recoup._core.colour import Colour, described
 from recoup._core.strategy import Pump, Strategy, Worst
-from recoup.strategies.bulkhead import pumps
+from recoup.strategies.bulkhead import pumps, visit
 from recoup.strategies.bulkhead.blocks import Blocks
 from recoup.strategies.bulkhead.config import BulkheadConfig
 from recoup.strategies.bulkhead.state import Gate
-from recoup.strategies.bulkhead.tickets import uncounted
-from recoup.strategies.bulkhead.visit import Visit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -22,8 +20,9 @@ if TYPE_CHECKING:
     from typing import Self
 
     from recoup._core.strategy import Place
+    from recoup.strategies.bulkhead.histogram import Histogram
+    from recoup.strategies.bulkhead.meter import Meter
     from recoup.strategies.bulkhead.pool import Pool, TaskJob, ThreadJob
-    from recoup.strategies.bulkhead.tickets import Place as Held
 
 __all__ = ["Bulkhead"]
 
@@ -62,7 +61,12 @@ class Bulkhead(Strategy):
         checks.instance("config", config, BulkheadConfig)
         super().__init__(name=name)
         self.config = config
+        self._meter: Meter | None = None
         self._gate = Gate(*self._limits())
+        if _metered(config):
+            from recoup.strategies.bulkhead.meter import Meter  # noqa: PLC0415 - paid for by those who measure
+
+            self._meter = Meter(self._gate, config)
         self._blocks = Blocks()
         self._pool: Pool | None = None
         if config.use_thread_pool:
@@ -73,7 +77,7 @@ class Bulkhead(Strategy):
     def __repr__(self) -> str:
         counts, config = self._gate.counts(), self.config
         return (
-            f"<Bulkhead {self.name!r} running={counts.running}/{config.max_concurrent} "
+            f"<Bulkhead {self.name!r} running={counts.running}/{self.limit} "
             f"waiting={counts.waiting}/{config.max_queue_size}>"
         )
 
@@ -92,8 +96,9 @@ class Bulkhead(Strategy):
 
         Raises:
             TypeError: For an unknown field, a value of the wrong type, or changes beside a config.
-            ValueError: For a value out of range, or another `use_thread_pool`, which is settled for the functions that
-                were decorated. Then nothing was changed.
+            ValueError: For a value out of range; for `use_thread_pool`, `histograms` and an adaptive limit, which are
+                settled for the functions that were decorated (but one adaptive limit may replace another). Then nothing
+                was changed.
 
         Any thread, task, signal handler or finaliser may call this at any time. Of two that do so at once, one wins.
 
@@ -107,19 +112,36 @@ class Bulkhead(Strategy):
         elif changes:
             raise TypeError(f"reconfigure() takes a config or fields, not both: {', '.join(sorted(changes))} given")
         checks.instance("config", config, BulkheadConfig)
-        if config.use_thread_pool != self.config.use_thread_pool:
+        old = self.config
+        if (config.use_thread_pool, _metered(config)) != (old.use_thread_pool, _metered(old)):
             raise ValueError(
-                f"use_thread_pool of bulkhead {self.name!r} must stay {self.config.use_thread_pool}: its functions "
-                "were decorated for that; make another Bulkhead"
+                "use_thread_pool, histograms, and whether there is an adaptive limit, must stay as they are in "
+                f"bulkhead {self.name!r}: its functions were decorated for that; make another Bulkhead"
             )
         self.config = config
+        if self._meter is not None and (config.adaptive, config.max_concurrent) != (old.adaptive, old.max_concurrent):
+            self._meter.adapt(config)
         self._gate.resize(self._limits)
         if self._pool is not None:
             self._pool.resize(config.thread_pool_size)
 
     def _limits(self) -> tuple[int, int, int]:
         config = self.config
-        return config.max_concurrent, config.max_queue_size, config.thread_pool_size
+        limit = config.max_concurrent if self._meter is None else self._meter.limit
+        return limit, config.max_queue_size, config.thread_pool_size
+
+    @property
+    def limit(self) -> int:
+        """How many calls may run at once now: `max_concurrent`, or what an adaptive limit has learnt."""
+        return self._gate.seats.limit
+
+    @property
+    def histograms(self) -> Mapping[str, Histogram]:
+        """How long calls `waited` for a place (those that had to) and how long they `ran`; empty if not asked for."""
+        meter = self._meter
+        if meter is None or meter.waited is None or meter.ran is None:
+            return {}
+        return {"waited": meter.waited.histogram(), "ran": meter.ran.histogram()}
 
     @property
     def metrics(self) -> Mapping[str, int]:
@@ -146,13 +168,18 @@ class Bulkhead(Strategy):
         place = self._gate.take()
         if place is None:
             place = self._wait()
+        if self._meter is not None:
+            self._meter.entered(place)
         self._blocks.entered(place)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._gate.back(self._blocks.left())
+        place = self._blocks.left()
+        if self._meter is not None:
+            self._meter.left(place, error)
+        self._gate.back(place)
         if self._gate.queue:
             self._gate.settle()
 
@@ -161,6 +188,8 @@ class Bulkhead(Strategy):
         place = self._gate.take()
         if place is None:
             place = await self._wait_async()
+        if self._meter is not None:
+            self._meter.entered(place)
         self._blocks.entered(place)
         return self
 
@@ -171,24 +200,32 @@ class Bulkhead(Strategy):
 
     def _pumps(self, place: Place) -> Sequence[Pump]:
         colour, gate = place.colour, self._gate
+        measured: list[Pump] = []
+        if self._meter is not None and not colour.is_stream:
+            metering: Callable[..., Any] = pumps.metering_async if colour.is_async else pumps.metering
+            measured = [Pump(metering, (self._meter.begin, place.outer))]
         if colour is Colour.SYNC and self._pool is not None:
-            return [Pump(pumps.pooling, (partial(self._enlist, self._pool),))]
+            return [Pump(pumps.pooling, (partial(self._enlist, self._pool),)), *measured]
         wait: Callable[..., Any] = self._wait_async if colour.is_async else self._wait
         factory: Callable[..., Any]
         if colour.is_stream:
             factory = pumps.holding_stream_async if colour.is_async else pumps.holding_stream
         else:
             factory = pumps.holding_async if colour.is_async else pumps.holding
-        return [Pump(factory, (gate.take, wait, gate.back, gate.queue, gate.settle))]
+        return [Pump(factory, (gate.take, wait, gate.back, gate.queue, gate.settle)), *measured]
 
-    def _bridge(self, place: Place) -> Pump | None:  # noqa: ARG002 - it is the same pump in every place
+    def _bridge(self, place: Place) -> Pump | None:
         if self._pool is None:
             return None
-        return Pump(pumps.pooling_async, (partial(self._enlist_async, self._pool),))
+        enlist = partial(self._enlist_async, self._pool)
+        if self._meter is None:
+            return Pump(pumps.pooling_async, (enlist,))
+        return Pump(pumps.pooling_metered_async, (enlist, self._meter.begin, place.outer))
 
     def _says(self) -> Sequence[str]:
         config = self.config
-        says = [f"lets {config.max_concurrent} calls run at once, over threads and event loops together"]
+        adapts = "" if config.adaptive is None else f", a limit that adapts ({type(config.adaptive).__name__})"
+        says = [f"lets {self.limit} calls run at once, over threads and event loops together{adapts}"]
         if config.max_queue_size:
             says.append(
                 f"lets {config.max_queue_size} more wait for up to {config.queue_timeout:g} s, first come first served"
@@ -208,50 +245,8 @@ class Bulkhead(Strategy):
                 "thread: leave use_thread_pool out, or return a list"
             )
 
-    def _visit(self, waiter: Callable[[], Any], *, pooled: bool) -> Visit:
-        """Begin the visit of a call that did not get straight in."""
-        crowded = len(self._gate.queue) >= self.config.max_queue_size  # then a refusal need not cost a waiter
-        return Visit(self._gate, self.config, self.name, None if crowded else waiter(), pooled=pooled)
-
-    def _wait(self, *, pooled: bool = False) -> Held:
-        """Queue up for a place in plain code.
-
-        Raises:
-            BulkheadFullError: If the queue is full.
-            BulkheadTimeoutError: If no place was free within `queue_timeout`.
-            DeadlineExceeded: If the ambient deadline struck before that; `started` is False.
-        """
-        if mode.active and mode.off():
-            return uncounted()
-        visit = self._visit(waiting.for_thread, pooled=pooled)
-        try:
-            if visit.queued() and not visit.ticket.waiter.wait(visit.patience):
-                visit.late()
-            place = visit.ticket.place
-        except BaseException:
-            visit.leave()
-            raise
-        if place is None:
-            raise visit.refusal()
-        return place
-
-    async def _wait_async(self, *, pooled: bool = False) -> Held:
-        """Queue up for a place in async code; raises what `_wait` raises."""
-        if mode.active and mode.off():
-            return uncounted()
-        visit = self._visit(waiting.for_task, pooled=pooled)
-        try:
-            if visit.queued():
-                with timing.queueing():  # if the deadline's timer cancels us here, the function was never asked
-                    if not await visit.ticket.waiter.wait_async(visit.patience):
-                        visit.late()
-            place = visit.ticket.place
-        except BaseException:
-            visit.leave()
-            raise
-        if place is None:
-            raise visit.refusal()
-        return place
+    _wait = visit.wait
+    _wait_async = visit.wait_async
 
     def _enlist(self, pool: Pool, fn: Callable[..., Any]) -> ThreadJob:
         """Wait for a place and a thread."""
@@ -264,3 +259,9 @@ class Bulkhead(Strategy):
         from recoup.strategies.bulkhead.pool import TaskJob  # noqa: PLC0415 - as in __init__
 
         return TaskJob(pool, self._gate, await self._wait_async(pooled=True), fn, self.name)
+
+
+def _metered(config: BulkheadConfig) -> tuple[bool, bool] | None:
+    """Tell whether calls have to be measured, and what for."""
+    asked = (config.adaptive is not None, config.histograms)
+    return asked if any(asked) else None

@@ -1,22 +1,29 @@
-"""Visit: one call that did not get straight in, its time limit and what became of it."""
+"""Visit: one call that did not get straight in, its time limit and what became of it.
+
+`wait` and `wait_async` are methods of a bulkhead; they differ only in how they wait.
+"""
 
 from __future__ import annotations
 
 from typing import cast
 
-from recoup._core import emit, timing
+from recoup._core import clock, emit, mode, timing, waiting
 from recoup.errors import BulkheadFullError, BulkheadTimeoutError
-from recoup.strategies.bulkhead.tickets import Ticket
+from recoup.strategies.bulkhead.tickets import Ticket, uncounted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from recoup._core.timing import Deadline
     from recoup.strategies.bulkhead.config import BulkheadConfig
+    from recoup.strategies.bulkhead.histogram import Recorder
     from recoup.strategies.bulkhead.state import Gate
+    from recoup.strategies.bulkhead.strategy import Bulkhead
+    from recoup.strategies.bulkhead.tickets import Place
 
-__all__ = ["Visit"]
+__all__ = ["Visit", "wait", "wait_async"]
 
 
 class Visit:
@@ -28,20 +35,32 @@ class Visit:
         name: Its name.
         waiter: Who waits; `None` if there is no room in the queue anyway.
         pooled: Whether the call also needs a thread.
+        waited: Records how long calls wait, if anybody wants to know.
 
     Attributes:
         patience: Seconds that it waits at most: `queue_timeout`, or what is left of a nearer deadline.
         ticket: What it holds at the gate.
     """
 
-    __slots__ = ("_config", "_deadline", "_gate", "_joined", "_name", "patience", "ticket")
+    __slots__ = ("_config", "_deadline", "_gate", "_joined", "_name", "_since", "_waited", "patience", "ticket")
 
-    def __init__(self, gate: Gate, config: BulkheadConfig, name: str, waiter: Any, *, pooled: bool) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        config: BulkheadConfig,
+        name: str,
+        waiter: Any,
+        *,
+        pooled: bool,
+        waited: Recorder | None = None,
+    ) -> None:
         self._gate = gate
         self._config = config
         self._name = name
         self._joined = False
         self._deadline: Deadline | None = None
+        self._waited = waited
+        self._since: float | None = None
         self.patience = cast("float", config.queue_timeout)  # the config has made it seconds
         self.ticket = Ticket(waiter, pooled=pooled)
         deadline = timing.current_deadline()
@@ -53,11 +72,20 @@ class Visit:
         """Go in or queue up; True if there is something to wait for."""
         self._joined = self._gate.join(self.ticket)
         waits = self._joined and self.ticket.place is None
+        if waits and self._waited is not None:
+            self._since = clock.monotonic()
         if waits and emit.listeners:
             from recoup.events import CallQueued  # noqa: PLC0415 - nobody pays for events who does not listen
 
             emit.tell(CallQueued(self._name, len(self._gate.queue)))
         return waits
+
+    def place(self) -> Place | None:
+        """Give the place that the call has got, if it has."""
+        place = self.ticket.place
+        if place is not None and self._since is not None and self._waited is not None:
+            self._waited.add(clock.monotonic() - self._since)
+        return place
 
     def late(self) -> None:
         """Take note that the time is up; a place that was given in the last moment still counts."""
@@ -69,7 +97,7 @@ class Visit:
 
     def refusal(self) -> Exception:
         """Make the error of a call that got no place, and tell listeners about it."""
-        name, limit = self._name, self._config.max_concurrent
+        name, limit = self._name, self._gate.seats.limit
         if self._joined and self._deadline is not None:
             return timing.exceeded(self._deadline, started=False)
         if emit.listeners:
@@ -79,3 +107,52 @@ class Visit:
         if self._joined:
             return BulkheadTimeoutError(name=name, max_concurrent=limit, waited=self.patience)
         return BulkheadFullError(name=name, max_concurrent=limit, max_queue_size=self._config.max_queue_size)
+
+
+def wait(self: Bulkhead, *, pooled: bool = False) -> Place:
+    """Queue up for a place in plain code.
+
+    Raises:
+        BulkheadFullError: If the queue is full.
+        BulkheadTimeoutError: If no place was free within `queue_timeout`.
+        DeadlineExceeded: If the ambient deadline struck before that; `started` is False.
+    """
+    if mode.active and mode.off():
+        return uncounted()
+    visit = _begun(self, waiting.for_thread, pooled=pooled)
+    try:
+        if visit.queued() and not visit.ticket.waiter.wait(visit.patience):
+            visit.late()
+        place = visit.place()
+    except BaseException:
+        visit.leave()
+        raise
+    if place is None:
+        raise visit.refusal()
+    return place
+
+
+async def wait_async(self: Bulkhead, *, pooled: bool = False) -> Place:
+    """Queue up for a place in async code; raises what `wait` raises."""
+    if mode.active and mode.off():
+        return uncounted()
+    visit = _begun(self, waiting.for_task, pooled=pooled)
+    try:
+        if visit.queued():
+            with timing.queueing():  # if the deadline's timer cancels us here, the function was never asked
+                if not await visit.ticket.waiter.wait_async(visit.patience):
+                    visit.late()
+        place = visit.place()
+    except BaseException:
+        visit.leave()
+        raise
+    if place is None:
+        raise visit.refusal()
+    return place
+
+
+def _begun(bulkhead: Bulkhead, waiter: Callable[[], Any], *, pooled: bool) -> Visit:
+    gate, config = bulkhead._gate, bulkhead.config
+    crowded = len(gate.queue) >= config.max_queue_size  # then a refusal need not cost a waiter
+    waited = None if bulkhead._meter is None else bulkhead._meter.waited
+    return Visit(gate, config, bulkhead.name, None if crowded else waiter(), pooled=pooled, waited=waited)

@@ -1,0 +1,123 @@
+"""Meter: measures calls, for a limit that adapts and for histograms. Only bulkheads that were asked for them have one.
+
+What it learns goes to the gate as a note, so that a call which a finaliser ends waits for no lock (G7).
+"""
+
+from __future__ import annotations
+
+from recoup._core import clock, conditions, mode, timing, waiting
+from recoup.strategies.bulkhead.histogram import Recorder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from recoup._core.strategy import Strategy
+    from recoup.strategies.bulkhead.config import BulkheadConfig
+    from recoup.strategies.bulkhead.state import Gate
+    from recoup.strategies.bulkhead.tickets import Place
+
+__all__ = ["Meter", "Run"]
+
+_NOT_OURS = (KeyboardInterrupt, SystemExit, GeneratorExit)
+
+
+class Meter:
+    """What measures the calls of one bulkhead.
+
+    Args:
+        gate: Its gate.
+        config: Its config.
+
+    Attributes:
+        limit: What was learnt last; `max_concurrent` to begin with.
+    """
+
+    def __init__(self, gate: Gate, config: BulkheadConfig) -> None:
+        self.gate = gate
+        self.adapt(config)
+        self.waited = Recorder() if config.histograms else None
+        self.ran = Recorder() if config.histograms else None
+        self._blocks: dict[int, Run] = {}  # by the id of their places, which nobody may hold here: see blocks.py
+        waiting.at_fork(self)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child; what the limit has learnt stays."""
+        for recorder in (self.waited, self.ran):
+            if recorder is not None:
+                recorder.begin_anew()
+        self._blocks.clear()
+
+    def adapt(self, config: BulkheadConfig) -> None:
+        """Begin to learn."""
+        adaptive = config.adaptive
+        self.limit = config.max_concurrent
+        self._learner = None if adaptive is None else adaptive.start(self.limit)
+        self.dropped = None if adaptive is None else conditions.some("drop_on", adaptive.drop_on)
+
+    def learn(self, seconds: float, inside: int, *, dropped: bool) -> None:
+        """Take a call into account, and change the limit of the gate."""
+        self.gate.note(self._learnt, (seconds, inside, dropped))
+
+    def _learnt(self, gate: Gate, call: tuple[float, int, bool]) -> None:
+        if self._learner is not None:
+            self.limit = self._learner.learn(call[0], call[1], dropped=call[2])
+            if self.limit != gate.seats.limit:
+                gate.seats.resize(self.limit)
+
+    def begin(self, outer: tuple[Strategy, ...]) -> Run:
+        """Note that a call begins.
+
+        Args:
+            outer: The layers outside the bulkhead in the same stack, one of which may cut the call off.
+        """
+        return Run(self, outer)
+
+    def entered(self, place: Place) -> None:
+        """Note that a block begins."""
+        self._blocks[id(place)] = Run(self, ())
+
+    def left(self, place: Place, error: BaseException | None) -> None:
+        """Note that a block ends."""
+        run = self._blocks.pop(id(place), None)
+        if run is None:  # it was entered before the process forked
+            return
+        if error is None:
+            run.ended(None)
+        else:
+            run.failed(error)
+
+
+class Run:
+    """One call that is measured."""
+
+    __slots__ = ("_began", "_inside", "_meter", "_outer")
+
+    def __init__(self, meter: Meter, outer: tuple[Strategy, ...]) -> None:
+        self._meter = meter
+        self._outer = outer
+        self._inside = meter.gate.seats.inside()
+        self._began = clock.monotonic()
+
+    def ended(self, result: Any) -> None:
+        """Note that the call returned something; an awaitable has still to be awaited, and tells nothing yet (G5)."""
+        if not hasattr(type(result), "__await__"):
+            self._record(learns=True)
+
+    def failed(self, error: BaseException) -> None:
+        """Note that the call failed. Only a drop teaches something: an error may be quick whatever the load is."""
+        if isinstance(error, Exception):
+            dropped = self._meter.dropped is not None and self._meter.dropped(error)
+        else:
+            dropped = bool(self._outer) and not isinstance(error, _NOT_OURS) and timing.struck_in(self._outer)
+        self._record(learns=dropped, dropped=dropped)
+
+    def _record(self, *, learns: bool, dropped: bool = False) -> None:
+        seconds = clock.monotonic() - self._began
+        if mode.active and mode.off():
+            return
+        meter = self._meter
+        if meter.ran is not None:
+            meter.ran.add(seconds)
+        if learns and seconds > 0 and meter.dropped is not None:
+            meter.learn(seconds, self._inside, dropped=dropped)
