@@ -23,6 +23,7 @@ class A(Adapter):
     breaker_kind = "count-window"
     OPEN = (recoup.CircuitBreakerError,)
     FULL = (recoup.BulkheadFullError,)
+    LIMITED = (recoup.RateLimitExceeded,)
     TIMEOUT = (recoup.DeadlineExceeded,)
 
     def make_retry(self, fn: Callable[..., Any], mode: str, attempts: int = 3) -> Any:
@@ -48,6 +49,14 @@ class A(Adapter):
         if wait:
             return recoup.bulkhead(max_concurrent=limit, max_queue_size=100_000, queue_timeout=3600.0)(fn)
         return recoup.bulkhead(max_concurrent=limit, max_queue_size=0)(fn)
+
+    def make_ratelimit(
+        self, fn: Callable[..., Any], mode: str, rate: int = 10**9, per: float = 1.0, burst: int | None = None
+    ) -> Any:
+        return recoup.rate_limit(rate=rate, per=per, burst=burst, max_wait=0)(fn)
+
+    def make_keyed_limiter(self, fn: Callable[..., Any], mode: str, n: int) -> Any:
+        return recoup.rate_limit(rate=10**9, key=lambda key: key, max_keys=n + 1, max_wait=0)(fn)
 
     def make_fallback(self, fn: Callable[..., Any], mode: str, value: Any = 42) -> Any:
         return recoup.fallback(fallback_value=value)(fn)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from recoup.errors import CircuitBreakerError as CircuitBreakerError
     from recoup.errors import CompensationError as CompensationError
     from recoup.errors import DeadlineExceeded as DeadlineExceeded
+    from recoup.errors import RateLimitExceeded as RateLimitExceeded
     from recoup.errors import RecoveryError as RecoveryError
     from recoup.errors import Refusal as Refusal
     from recoup.errors import RetryExhausted as RetryExhausted
@@ -68,6 +69,9 @@ if TYPE_CHECKING:
     from recoup.strategies.hedge.config import HedgeConfig as HedgeConfig
     from recoup.strategies.hedge.strategy import Hedge as Hedge
     from recoup.strategies.hedge.strategy import hedge as hedge
+    from recoup.strategies.rate_limit.config import RateLimitConfig as RateLimitConfig
+    from recoup.strategies.rate_limit.decorator import rate_limit as rate_limit
+    from recoup.strategies.rate_limit.strategy import RateLimiter as RateLimiter
     from recoup.strategies.retry.budget import RetryBudget as RetryBudget
     from recoup.strategies.retry.config import BackoffStrategy as BackoffStrategy
     from recoup.strategies.retry.config import RetryAfter as RetryAfter
@@ -98,6 +102,7 @@ _HOMES = {
         "CircuitBreakerError",
         "CompensationError",
         "DeadlineExceeded",
+        "RateLimitExceeded",
         "RecoveryError",
         "Refusal",
         "RetryExhausted",
@@ -128,6 +133,9 @@ _HOMES = {
     "strategies.fault_injection.strategy": ("FaultInjection", "inject_faults"),
     "strategies.hedge.config": ("HedgeConfig",),
     "strategies.hedge.strategy": ("Hedge", "hedge"),
+    "strategies.rate_limit.config": ("RateLimitConfig",),
+    "strategies.rate_limit.decorator": ("rate_limit",),
+    "strategies.rate_limit.strategy": ("RateLimiter",),
     "strategies.retry.budget": ("RetryBudget",),
     "strategies.retry.config": ("BackoffStrategy", "RetryAfter", "RetryConfig"),
     "strategies.retry.strategy": ("RetryExecutor", "retry"),
@@ -170,6 +178,9 @@ __all__ = [
     "Hedge",
     "HedgeConfig",
     "Histogram",
+    "RateLimitConfig",
+    "RateLimitExceeded",
+    "RateLimiter",
     "RecoveryError",
     "RecoveryStrategy",
     "Refusal",
@@ -203,6 +214,7 @@ __all__ = [
     "inject_faults",
     "layers_of",
     "metrics_only",
+    "rate_limit",
     "registry",
     "retry",
     "saga",

@@ -3,6 +3,7 @@
     RecoveryError                      the root: `except RecoveryError` catches all of ours
     ├── Refusal                        we did not even try: says nothing about the dependency
     │   ├── CircuitBreakerError        the circuit is open, or all its probes are out
+    │   ├── RateLimitExceeded          too many calls in too short a time
     │   ├── WorkersBusyError           no thread is free to run a plain function under a deadline
     │   └── BulkheadTimeoutError       no place within `queue_timeout` (also a TimeoutError)
     │       └── BulkheadFullError      the queue itself is full
@@ -32,6 +33,7 @@ __all__ = [
     "CircuitBreakerError",
     "CompensationError",
     "DeadlineExceeded",
+    "RateLimitExceeded",
     "RecoveryError",
     "Refusal",
     "RetryExhausted",
@@ -151,6 +153,29 @@ class BulkheadFullError(BulkheadTimeoutError):
         return (
             f"bulkhead {self.name!r} is full: {self.max_concurrent} calls run and {self.max_queue_size} wait; "
             "raise max_concurrent or max_queue_size, or send less"
+        )
+
+
+class RateLimitExceeded(Refusal):
+    """A call would have to wait too long for its turn, so it was refused at once; it did not count.
+
+    Attributes:
+        name: Name of the rate limiter.
+        retry_after: Seconds until the call could begin, as things are now.
+        rate, per: So many permits come in so many seconds.
+        patience: Seconds that the call could have waited: `max_wait`, or what was left of its deadline.
+    """
+
+    retry_after: float
+
+    def __init__(self, *, name: str, retry_after: float, rate: int, per: float, patience: float) -> None:
+        super().__init__(name=name, retry_after=retry_after)
+        self.rate, self.per, self.patience = rate, per, patience
+
+    def __str__(self) -> str:
+        return (
+            f"rate limit {self.name!r} refused the call: {self.rate} permits come in {self.per:g} s, its own in "
+            f"{self.retry_after:.3g} s, and it may wait {self.patience:.3g} s; send less, or raise max_wait"
         )
 
 

@@ -12,6 +12,7 @@ __all__ = [
     "CacheHit",
     "CacheMiss",
     "CacheShared",
+    "CallDelayed",
     "CallQueued",
     "CallRefused",
     "CircuitClosed",
@@ -140,6 +141,17 @@ class CallRefused(Event):
 
     kind: str
     retry_after: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallDelayed(Event):
+    """A call waits for its turn under a rate limit.
+
+    Attributes:
+        delay: Seconds until it begins.
+    """
+
+    delay: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ EXPRESSIONS = {
     "deadline": 'recoup.deadline(5, mode="cooperative")',
     "fallback": 'recoup.fallback(fallback_value=["instead"])',
     "inject_faults": "recoup.inject_faults(error=OSError, delay=1)",
+    "rate_limit": "recoup.rate_limit(rate=1000)",
     "retry": "recoup.retry(max_attempts=3, initial_delay=1, jitter_range=0)",
     "ErrorRecoveryWorkflow": (
         "recoup.ErrorRecoveryWorkflow(recoup.ErrorRecoveryConfig("
@@ -37,6 +38,10 @@ SEEING = {
     "fallback:url": "recoup.fallback(fallback_service='url', service_argument='c')",
     "inject_faults:armed": "armed(recoup.inject_faults(predicate=seen, delay=1, change_result=seen))",
     "inject_faults:errors": "armed(recoup.inject_faults(predicate=picked, error=OSError))",
+    "rate_limit:each": (
+        "recoup.rate_limit(rate=1000, weight=lambda *args, **kwargs: bool(seen(*args, **kwargs)) + 1,"
+        " key=lambda *args, **kwargs: str(picked(*args, **kwargs)))"
+    ),
 }
 OTHERS = {  # public functions that are no decorators
     "create_circuit_breaker_workflow",

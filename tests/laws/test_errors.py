@@ -21,6 +21,7 @@ CAUSE = ConnectionError("reset")
 SAMPLES: list[BaseException] = [
     errors.RecoveryError("text", 1),
     errors.Refusal(name="api", retry_after=2.5),
+    errors.RateLimitExceeded(name="api", retry_after=1.5, rate=10, per=1.0, patience=0.5),
     errors.WorkersBusyError(name="api", thread_workers=3),
     errors.CircuitBreakerError(
         name="api", wait_time=3.0, last_error_type="OSError", last_error_text="no", last_error_age=1

@@ -37,6 +37,7 @@ BOUND = {
     "judge": "binds them itself: a predicate of a call sees every call the same way",
     "keyed": "binds them itself: a key is the same however the call is written (F6)",
     "pack": "binds them itself: the saved state shows every call the same way (S1)",
+    "weigh": "binds them itself: a weight and a key are the same however the call is written",
     "race.run": "calls the function, perhaps twice, in tasks",
     "source.again": "what it gets must not depend on the shape; test_shapes.py tries it",
 }

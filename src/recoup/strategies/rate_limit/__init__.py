@@ -1,0 +1,1 @@
+"""Rate limit: let only so many calls begin in a time."""

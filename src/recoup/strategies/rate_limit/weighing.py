@@ -1,0 +1,79 @@
+"""What a call asks for: its weight and its key, read from its arguments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recoup._core import checks
+from recoup._core.arguments import Parameters
+from recoup._core.conditions import plainly
+from recoup.strategies.rate_limit.desk import Demand
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from recoup.strategies.rate_limit.strategy import RateLimiter
+
+__all__ = ["NO_KEY", "Scales", "checked_key", "checked_weight"]
+
+
+class _NoKey:
+    """Says that no key was given; `None` is a key."""
+
+    def __repr__(self) -> str:
+        return "no key"
+
+
+NO_KEY: Any = _NoKey()
+_PLAIN = frozenset((str, int, bytes, bool, float, type(None)))
+
+
+class Scales:
+    """Reads the demands of the calls of one function.
+
+    Args:
+        limiter: Whose limits hold.
+        target: The function.
+    """
+
+    __slots__ = ("_limiter", "_parameters")
+
+    def __init__(self, limiter: RateLimiter, target: object) -> None:
+        self._limiter = limiter
+        self._parameters = Parameters.of(target)
+
+    def weigh(self, *args: Any, **kwargs: Any) -> Demand:
+        """Tell what a call asks for; it is the same however the call is written."""
+        config = self._limiter.config
+        weight, key = config.weight, config.key
+        if self._parameters is not None:
+            args, kwargs = self._parameters.normal(args, kwargs)
+        if callable(weight):
+            weight = checked_weight("what weight() gave", plainly("weight", weight(*args, **kwargs)), config.most)
+        if key is None:
+            return Demand(weight)
+        return Demand(weight, checked_key("what key() gave", plainly("key", key(*args, **kwargs))))
+
+
+def checked_weight(argument: str, weight: Any, most: int) -> int:
+    """Check how many permits are asked for."""
+    checks.count(argument, weight)
+    if weight > most:
+        raise ValueError(
+            f"{argument} must be at most {most}, not {weight}: there are never more permits than that at once; "
+            "allow a larger burst, or ask in parts"
+        )
+    return int(weight)
+
+
+def checked_key(argument: str, key: Any) -> Any:
+    """Check a key: to compare it must not run code of anybody's, because that would happen under the lock."""
+    if not _is_plain(key):
+        raise TypeError(
+            f"{argument} must be text, a number, bytes, None or a tuple of these, not of type "
+            f"{type(key).__qualname__}; str() of it may do"
+        )
+    return key
+
+
+def _is_plain(key: Any) -> bool:
+    return type(key) in _PLAIN or (type(key) is tuple and all(map(_is_plain, key)))
