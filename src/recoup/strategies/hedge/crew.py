@@ -74,6 +74,7 @@ class AsyncioCrew:
         self._loop = loop
         self._grace = grace
         self._tasks: dict[Any, Callable[[BaseException], None]] = {}
+        self._closing: set[Any] = set()  # those that close a value: nobody else would, if they were cancelled
         self._waiter: TaskWaiter | None = None
 
     async def __aenter__(self) -> Self:
@@ -83,7 +84,8 @@ class AsyncioCrew:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for task in tuple(self._tasks):
-            task.cancel()
+            if task not in self._closing:
+                task.cancel()
         try:
             if self._tasks and self._grace > 0 and not isinstance(error, GeneratorExit):
                 await self._gone()
@@ -104,6 +106,7 @@ class AsyncioCrew:
 
     def _ended(self, task: Any) -> None:
         lost = self._tasks.pop(task)
+        self._closing.discard(task)
         _left_behind.discard(task)
         if task.cancelled():
             lost(sys.modules["asyncio"].CancelledError())
@@ -128,6 +131,7 @@ class AsyncioCrew:
 
     async def dispose(self, value: object) -> None:
         """Close a value that nobody takes."""
+        self._closing.add(sys.modules["asyncio"].current_task())
         await dispose(value)
 
     async def leave_behind(self, value: object) -> None:
