@@ -128,6 +128,7 @@ def test_a_plain_with_in_an_async_loop_is_refused() -> None:
     [
         ({"retry_on_result": bool}, "retry_on_result cannot work round a block"),
         ({"before_retry": print}, "before_retry cannot change the arguments of a block"),
+        ({"replay": "repeat"}, "replay is for generators, and a block is none"),
         ({"attempt_timeout": 1}, "attempt_timeout cannot interrupt a block in plain code"),
         ({"max_elapsed": 1}, "max_elapsed cannot interrupt a block in plain code"),
     ],

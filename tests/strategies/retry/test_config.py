@@ -71,6 +71,8 @@ BAD: list[tuple[str, Any, type[Exception], str]] = [
     ("idempotent", "no", TypeError, "idempotent must be True or False, not 'no' (str)"),
     ("idempotent", 0, TypeError, "idempotent must be True or False, not 0 (int)"),
     ("before_retry", 5, TypeError, "before_retry must be callable or None, not 5 (int)"),
+    ("replay", "again", ValueError, "replay must be 'repeat', 'resume' or None, not 'again'"),
+    ("replay", True, ValueError, "replay must be 'repeat', 'resume' or None, not True"),
     ("budget", 5, TypeError, "budget must be a RetryBudget, not 5 (int)"),
     ("budget", RetryBudget, TypeError, "budget must be a RetryBudget, not <class"),
     ("attempt_timeout", 0, ValueError, "attempt_timeout must be greater than 0 and finite, not 0"),

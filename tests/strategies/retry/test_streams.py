@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
 
-from recoup import retry
+from recoup import RetryBudget, RetryConfig, RetryExecutor, explain, retry
 from recoup.testing import VirtualClock
 from tests.conftest import Both
+from tests.strategies.retry.test_retry import run_by_hand
 
 
 def failing_stream(fail_before: int, fail_after: int) -> tuple[Any, list[int]]:
@@ -66,3 +69,176 @@ def test_results_of_a_stream_cannot_be_judged(both: Both) -> None:
     stream, _ = failing_stream(0, 0)
     with pytest.raises(TypeError, match=r"retry_on_result cannot judge .*stream', a generator"):
         retry(retry_on_result=bool)(both.wrap(stream))
+
+
+def breaking(*breaks: int, length: int = 4) -> tuple[Any, list[int]]:
+    """Make a generator function that fails before the item that stands here, each time it is started."""
+    starts: list[int] = []
+
+    def stream() -> Any:
+        starts.append(len(starts))
+        at = breaks[starts[-1]] if starts[-1] < len(breaks) else length
+        for item in range(length):
+            if item == at:
+                raise OSError("broken")
+            yield item
+
+    return stream, starts
+
+
+@pytest.mark.parametrize(
+    ("replay", "items"), [("repeat", [0, 1, 0, 0, 1, 2, 3]), ("resume", [0, 1, 2, 3])], ids=["repeat", "resume"]
+)
+def test_replay_starts_anew_after_items(both: Both, clock: VirtualClock, replay: Any, items: list[int]) -> None:
+    """All items again, or only those that the consumer does not have (R8)."""
+    stream, starts = breaking(2, 1)
+    assert both.call(retry(replay=replay, backoff_strategy="fixed")(both.wrap(stream))) == items
+    assert len(starts) == 3
+    assert clock.sleeps == [1.0, 1.0]
+
+
+def test_a_resumed_stream_that_breaks_earlier_or_later(both: Both, clock: VirtualClock) -> None:
+    """What was handed out counts, however far a start came (R8)."""
+    stream, _ = breaking(3, 1, 4, length=6)
+    assert both.call(retry(replay="resume", max_attempts=9, initial_delay=0)(both.wrap(stream))) == [*range(6)]
+    shorter: Any = iter([[1, 2, 3, OSError()], [1, 2]])
+
+    def shrinking() -> Any:
+        for item in next(shorter):
+            if isinstance(item, Exception):
+                raise item
+            yield item
+
+    assert both.call(retry(replay="resume", initial_delay=0)(both.wrap(shrinking))) == [1, 2, 3]
+
+
+def test_replay_has_the_limits_of_retry(both: Both, clock: VirtualClock) -> None:
+    """All starts together are max_attempts; the last error comes out with its note (R8, R3, G3)."""
+    stream, starts = breaking(1, 1, 1, 1)
+    received: list[Any] = []
+    protected = retry(replay="repeat", initial_delay=0)(both.wrap(stream))
+
+    def consume() -> None:
+        received.extend(item for item in protected())
+
+    async def consume_async() -> None:
+        async for item in protected():
+            received.append(item)  # noqa: PERF401 - what came before the error counts
+
+    with pytest.raises(OSError, match="broken") as caught:
+        both.call(consume_async if both.is_async else consume)
+    assert received == [0, 0, 0]
+    assert len(starts) == 3
+    assert caught.value.__notes__[0].startswith("recoup: 3 attempts")
+    assert caught.value.__context__ is None
+
+
+def test_what_the_consumer_throws_is_not_replayed(clock: VirtualClock) -> None:
+    """An exception thrown in is the consumer's own; what the generator makes of it is not (R8)."""
+    starts: list[int] = []
+
+    @retry(replay="repeat", initial_delay=0)
+    def stream(*, other: bool = False) -> Any:
+        starts.append(1)
+        try:
+            yield len(starts)
+        except KeyError as error:
+            if other:
+                raise OSError("its own") from error
+            raise
+        return "value"
+
+    made = stream()
+    assert next(made) == 1
+    with pytest.raises(KeyError):
+        made.throw(KeyError())
+    assert len(starts) == 1
+    made = stream(other=True)
+    assert next(made) == 2
+    assert made.throw(KeyError()) == 3
+    with pytest.raises(StopIteration) as end:
+        made.send("sent")
+    assert end.value.value == "value"
+
+
+def test_closing_a_replayed_stream_closes_it(clock: VirtualClock) -> None:
+    """The generator gets its GeneratorExit, and nothing is started anew (G2, R8)."""
+    log: list[str] = []
+
+    @retry(replay="resume")
+    def stream() -> Any:
+        log.append("start")
+        try:
+            yield 1
+        finally:
+            log.append("closed")
+
+    made = stream()
+    next(made)
+    made.close()
+    assert log == ["start", "closed"]
+
+
+def test_replay_is_for_generators(both: Both) -> None:
+    """Anything else is refused, not ignored (G1, R8)."""
+    with pytest.raises(TypeError, match=r"replay is for generators, and .*work' is none"):
+        retry(replay="repeat")(both.wrap(work))
+    with pytest.raises(TypeError, match="replay is for generators"):
+        both.execute(RetryExecutor(RetryConfig(replay="repeat")), both.wrap(work))
+    assert "starts generators anew also after their first item (repeat)" in str(explain(retry(replay="repeat")))
+
+
+def work() -> None: ...
+
+
+def test_a_replayed_stream_counts_in_a_budget(both: Both, clock: VirtualClock) -> None:
+    """Every start is a try; its end is a success (R6, R8)."""
+    budget = RetryBudget.botocore()
+    for _ in range(3):
+        budget._spend(0.0, timeout=False)
+    stream, _ = breaking(2)
+    assert both.call(retry(replay="resume", initial_delay=0, budget=budget)(both.wrap(stream))) == [0, 1, 2, 3]
+    assert budget.tokens == 485
+
+
+def test_before_retry_goes_with_replay(both: Both, clock: VirtualClock) -> None:
+    """The next start may go on where the last one broke (R8, R11)."""
+    starts: list[int] = []
+
+    def stream(start: int) -> Any:
+        starts.append(start)
+        for item in range(start, 5):
+            if item == 2 and start == 0:
+                raise OSError
+            yield item
+
+    options: dict[str, Any] = {"before_retry": lambda n, error, args, kwargs: ((2,), kwargs)}
+    protected = retry(replay="repeat", initial_delay=0, **options)(both.wrap(stream))
+    assert both.call(protected, 0) == [0, 1, 2, 3, 4]
+    assert starts == [0, 2]
+
+
+def test_a_replayed_stream_keeps_no_locals_alive(both: Both) -> None:
+    """With the collector off everything dies with the call (G11)."""
+
+    class Local:
+        pass
+
+    def stream(kept: Any) -> Any:
+        yield 1
+        raise OSError("x")
+
+    protected = retry(replay="repeat", initial_delay=0)(both.wrap(stream))
+
+    def call() -> weakref.ref[Local]:
+        local = Local()
+        with pytest.raises(OSError, match="x"):
+            run_by_hand(protected(local))
+        return weakref.ref(local)
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert call()() is None
+    finally:
+        gc.enable()

@@ -253,6 +253,8 @@ def _refuse(executor: RetryExecutor, *, asynchronous: bool) -> None:
         )
     if config.before_retry is not None:
         raise TypeError("before_retry cannot change the arguments of a block, which has none: change them in the loop")
+    if config.replay is not None:
+        raise TypeError("replay is for generators, and a block is none: leave replay out")
     if asynchronous:
         return
     for option in ("attempt_timeout", "max_elapsed"):

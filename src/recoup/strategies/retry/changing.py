@@ -177,6 +177,7 @@ def changing_stream_async(
                     cursor.sent = yield cursor.item
                 except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
                     cursor.thrown = thrown
+            return
         finally:
             call.end()
 

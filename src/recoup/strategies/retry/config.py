@@ -58,6 +58,9 @@ class RetryConfig:
             multiply; an event says so) or "once" (pass it on with a note). Default "allow": what is written is done.
         idempotent: False forbids retrying timeouts: a call that timed out may have had its effect. True says that the
             function may be repeated. Default `None`: nothing is said, and timeouts are retried like other errors.
+        replay: What is done with a generator that fails after its first item: "repeat" (start it anew, its items come
+            again from the first) or "resume" (start it anew and leave out as many items as were handed out, for a
+            generator that gives the same ones each time). Default `None`: the error propagates.
         on_retry: Called before each wait as `on_retry(n, error)`, n = 1 for the first retry; for a result that was
             turned down the error is an `UnacceptableResult`. May be async round async functions.
         before_retry: Called after each wait as `before_retry(n, error, args, kwargs)`, to change the arguments of the
@@ -95,6 +98,7 @@ class RetryConfig:
     budget: RetryBudget | None = None
     nested: Literal["allow", "once"] = "allow"
     idempotent: bool | None = None
+    replay: Literal["repeat", "resume"] | None = None
     on_retry: Callback | None = None
     before_retry: Callback | None = None
     on_failure: Callback | None = None
@@ -115,6 +119,8 @@ class RetryConfig:
             checks.instance("budget", self.budget, RetryBudget)
         if self.nested not in ("allow", "once"):
             raise ValueError(f"nested must be 'allow' or 'once', not {checks.shown(self.nested)}")
+        if self.replay not in (None, "repeat", "resume"):
+            raise ValueError(f"replay must be 'repeat', 'resume' or None, not {checks.shown(self.replay)}")
         if self.idempotent is not None:
             checks.boolean("idempotent", self.idempotent)
         _check_callables(self)
@@ -161,6 +167,7 @@ if TYPE_CHECKING:
         budget: RetryBudget | None
         nested: Literal["allow", "once"]
         idempotent: bool | None
+        replay: Literal["repeat", "resume"] | None
         on_retry: Callback | None
         before_retry: Callback | None
         on_failure: Callback | None

@@ -134,8 +134,15 @@ class RetryExecutor(Strategy):
         tell: Callable[..., Any] = partial(telling.tell_async if later else telling.tell, self)
         factory: Callable[..., Any]
         if colour.is_stream:
+            succeed = None if self._plan.budget is None else self._succeeded
+            if self.config.replay is not None:
+                from recoup.strategies.retry import replaying  # noqa: PLC0415 - few ask for it
+
+                begin = partial(replaying.Progress, resume=self.config.replay == "resume")
+                factory = replaying.replaying_stream_async if later else replaying.replaying_stream
+                return Pump(factory, (decide, tell, succeed, sleep, begin))
             factory = pumps.retrying_stream_async if later else pumps.retrying_stream
-            return Pump(factory, (decide, tell, None if self._plan.budget is None else self._succeeded, sleep))
+            return Pump(factory, (decide, tell, succeed, sleep))
         judge = self._judge()
         drop: Callable[..., Any] = leftovers.keep_async if later else leftovers.keep
         if judge is not None:
@@ -162,6 +169,8 @@ class RetryExecutor(Strategy):
 
     def _accept(self, colour: Colour, target: object) -> None:
         super()._accept(colour, target)
+        if self.config.replay is not None and not colour.is_stream:
+            raise TypeError(f"replay is for generators, and {described(target)} is none: leave replay out")
         if colour.is_stream and self.config.retry_on_result is not None:
             raise TypeError(
                 f"retry_on_result cannot judge {described(target)}, a generator: items that were handed out cannot be "
@@ -176,6 +185,8 @@ class RetryExecutor(Strategy):
         says.append(f"retries {which}{spared}; not our own refusals unless they are named")
         if config.retry_on_result is not None:
             says.append("retries results that retry_on_result turns down")
+        if config.replay is not None:
+            says.append(f"starts generators anew also after their first item ({config.replay})")
         if config.nested == "once":
             says.append("passes on what a retry further in has given up on")
         if config.idempotent is False:
