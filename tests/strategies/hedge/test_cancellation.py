@@ -250,6 +250,24 @@ class TestGrace:
 
         Both("asyncio").run(main)
 
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+    def test_a_loop_that_is_closed_over_its_losers(self, clock: VirtualClock) -> None:
+        """They are not kept for ever: the next one that leaves somebody behind forgets them (G11)."""
+
+        async def stubborn() -> None:
+            await until_cancelled(Both("asyncio"), 60)
+            await asyncio.sleep(60)
+
+        for _ in range(2):
+            loop = VirtualEventLoop()
+            task = loop.create_task(hedging(grace=0).execute(stubborn))
+            loop.call_later(2, task.cancel)
+            loop.run_until_complete(asyncio.wait([task]))
+            assert {each.get_loop() for each in crew._left_behind} == {loop}
+            loop.close()
+        crew._leave_behind(())
+        assert not crew._left_behind
+
     def test_the_caller_cancels_while_losers_are_waited_for(self, clock: VirtualClock) -> None:
         """The cancellation comes out at once, and the value that was there already is closed (G2, R4)."""
         made = Closeable()

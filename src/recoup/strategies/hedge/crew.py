@@ -18,7 +18,7 @@ from recoup._core import clock, emit, waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterable
     from types import TracebackType
     from typing import Any, Self
 
@@ -90,7 +90,8 @@ class AsyncioCrew:
             if self._tasks and self._grace > 0 and not isinstance(error, GeneratorExit):
                 await self._gone()
         finally:
-            _left_behind.update(self._tasks)
+            if self._tasks:
+                _leave_behind(self._tasks)
 
     async def _gone(self) -> None:
         """Wait for all tasks to end, for as long as the grace lasts."""
@@ -137,11 +138,19 @@ class AsyncioCrew:
     async def leave_behind(self, value: object) -> None:
         """Close a value that nobody takes, in a task that nobody waits for."""
         self.start(lambda: dispose(value), _nobody)
-        _left_behind.update(self._tasks)
+        _leave_behind(self._tasks)
 
 
 _left_behind: set[Any] = set()
 """Tasks that outlived their crew. A loop holds its tasks weakly: without this they could vanish half way."""
+
+
+def _leave_behind(tasks: Iterable[Any]) -> None:
+    """Keep tasks until they end; forget those of loops that were closed over them, which never will."""
+    for task in tuple(_left_behind):
+        if task.get_loop().is_closed():
+            _left_behind.discard(task)
+    _left_behind.update(tasks)
 
 
 def _nobody(error: BaseException) -> None:
