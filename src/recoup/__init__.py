@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from recoup.strategies.circuit_breaker.control import disable as disable
     from recoup.strategies.circuit_breaker.control import force_open as force_open
     from recoup.strategies.circuit_breaker.control import metrics_only as metrics_only
+    from recoup.strategies.circuit_breaker.keyed import KeyedCircuitBreaker as KeyedCircuitBreaker
     from recoup.strategies.circuit_breaker.phases import CircuitBreakerState as CircuitBreakerState
     from recoup.strategies.circuit_breaker.strategy import CircuitBreaker as CircuitBreaker
     from recoup.strategies.circuit_breaker.strategy import circuit_breaker as circuit_breaker
@@ -119,6 +120,7 @@ _HOMES = {
     "strategies.cache.strategy": ("Cache", "cached"),
     "strategies.circuit_breaker.config": ("CircuitBreakerConfig",),
     "strategies.circuit_breaker.control": ("disable", "force_open", "metrics_only"),
+    "strategies.circuit_breaker.keyed": ("KeyedCircuitBreaker",),
     "strategies.circuit_breaker.phases": ("CircuitBreakerState",),
     "strategies.circuit_breaker.strategy": ("CircuitBreaker", "circuit_breaker"),
     "strategies.compensation.config": ("CompensationConfig",),
@@ -178,6 +180,7 @@ __all__ = [
     "Hedge",
     "HedgeConfig",
     "Histogram",
+    "KeyedCircuitBreaker",
     "RateLimitConfig",
     "RateLimitExceeded",
     "RateLimiter",

@@ -39,7 +39,7 @@ class Model:
     config: CircuitBreakerConfig
     state: CircuitBreakerState = CLOSED
     visit: int = 1
-    outcomes: list[list[Any]] = field(default_factory=list)  # of this closed state: [failed, time, slow]
+    outcomes: list[list[Any]] = field(default_factory=list)  # of this closed state: [failed, time, slow, gone]
     until: float = 0.0
     seconds: float = 0.0  # for which it is open, or was last
     row: int = 0  # openings since it was closed
@@ -153,7 +153,7 @@ class Model:
         if call.visit == 0 or not self.counts(call, now):
             return
         if self.shows() in (CLOSED, WATCHED):
-            self.outcomes.append([False, now, slow])
+            self.outcomes.append([False, now, slow, False])
             self.look(now)
             return
         if slow:
@@ -169,20 +169,23 @@ class Model:
         if self.shows() is HALF_OPEN:
             self.open(now)
             return
-        self.outcomes.append([True, now, slow])
+        self.outcomes.append([True, now, slow, False])
         self.look(now)
 
     def recent(self, now: float) -> list[list[Any]]:
-        """Look through the outcomes for those in the window; ages begin anew after a clock that went backwards."""
-        for outcome in self.outcomes:
-            outcome[1] = min(outcome[1], now)
-        size, duration = self.config.window_size, self.config.window_duration
+        """Look through the outcomes for those in the window."""
+        size = self.config.window_size
         last = self.outcomes if size is None else self.outcomes[-size:]
-        return [each for each in last if duration is None or now - each[1] <= duration]
+        return [each for each in last if not self.old(each, now)]
+
+    def old(self, outcome: list[Any], now: float) -> bool:
+        duration: Any = self.config.window_duration
+        return duration is not None and now - outcome[1] > duration
 
     def shares(self, now: float) -> tuple[float | None, float | None]:
         """Work the shares out from the outcomes."""
-        config, recent = self.config, self.recent(now)
+        config = self.config
+        recent = [each for each in self.recent(now) if not each[3]]
         if config.failure_rate is None and config.slow_call_rate is None:
             return None, None
         if self.shows() not in (CLOSED, WATCHED) or len(recent) < config.minimum_calls:
@@ -191,7 +194,10 @@ class Model:
         return failed, None if config.slow_call_rate is None else slow
 
     def look(self, now: float) -> None:
-        """Open if any rule says so."""
+        """Open if any rule says so; ages begin anew after a clock that went backwards, and shares forget for good."""
+        for outcome in self.outcomes:
+            outcome[1] = min(outcome[1], now)
+            outcome[3] = outcome[3] or self.old(outcome, now)
         config, recent = self.config, self.recent(now)
         newest_failed = bool(self.outcomes[-1][0])
         failures = sum(each[0] for each in recent)
@@ -381,9 +387,9 @@ class BreakerMachine(RuleBasedStateMachine):
         assert (state, wait) == self.model.view(self.now)
         assert wait >= 0
         assert self.circuit.shares(self.now) == self.model.shares(self.now)
-        assert self.circuit.late == self.model.late
-        assert self.circuit.opened == self.model.opened
-        assert self.circuit.would_open == self.model.would_open
+        assert self.circuit.counts.late == self.model.late
+        assert self.circuit.counts.opened == self.model.opened
+        assert self.circuit.counts.would_open == self.model.would_open
         if self.circuit.era is not None:
             assert self.model.shows() in (CLOSED, WATCHED)
             assert not self.circuit.news

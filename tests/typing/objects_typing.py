@@ -17,6 +17,7 @@ from recoup import (
     Explanation,
     Fallback,
     FallbackConfig,
+    KeyedCircuitBreaker,
     Registry,
     RetryExecutor,
     Saga,
@@ -130,3 +131,11 @@ def listening() -> None:
     with subscribe(given) as subscription:
         assert_type(subscription, Subscription)
     assert_type(subscription.cancel(), None)
+
+
+def keys() -> None:
+    per_host = KeyedCircuitBreaker(key="host", max_keys=100)
+    assert_type(per_host.call_sync(fetch, "x"), bytes)
+    assert_type(per_host.state("x"), CircuitBreakerState)
+    assert_type(per_host.metrics, dict[str, int])
+    assert_type(per_host(fetch)("x"), bytes)

@@ -178,6 +178,13 @@ def test_an_unknown_share_is_none() -> None:
     assert slowless.shares(0.0) == (0.0, None)
 
 
+def test_looking_at_shares_changes_nothing() -> None:
+    """What is too old now is recent again if the clock goes backwards; it goes with the next outcome (C1, G12)."""
+    made = Rates(RateWindow(10, 2.0), Thresholds(1, 0.5, None, None))
+    made.record(100.0, failed=True, slow=False)
+    assert [made.shares(now) for now in (103.0, 102.0, 50.0)] == [(None, None), (1.0, None), (1.0, None)]
+
+
 def test_a_breach_is_put_into_words() -> None:
     """With numbers (C7)."""
     made = rates(failure_rate=0.5, slow_call_rate=0.5, slow_call_duration=2.0)

@@ -151,7 +151,7 @@ def test_late_failures_do_not_extend_the_open_time() -> None:
     assert made.failed(first, 0.0, None)
     assert not made.failed(second, 50.0, None)
     assert made.view(50.0) == (OPEN, 10.0)
-    assert (made.opened, made.late) == (1, 1)
+    assert (made.counts.opened, made.counts.late) == (1, 1)
 
 
 def test_a_late_success_is_noticed_though_healthy_ones_do_not_ask() -> None:
@@ -161,7 +161,7 @@ def test_a_late_success_is_noticed_though_healthy_ones_do_not_ask() -> None:
     made.failed(permit(made, 0.0), 0.0, None)
     assert not ticked(healthy)
     assert not made.succeeded(healthy, 1.0)
-    assert made.late == 1
+    assert made.counts.late == 1
 
 
 def test_a_late_result_does_not_half_open_a_circuit() -> None:
@@ -231,7 +231,7 @@ def test_one_failed_probe_opens_again_and_restarts_the_timer() -> None:
     made = opened(0.0)
     made.failed(permit(made, 70.0), 75.0, OSError("still down"))
     assert made.view(75.0) == (OPEN, 60.0)
-    assert made.opened == 2
+    assert made.counts.opened == 2
     assert made.cause is not None
     assert (made.cause.error_type, made.cause.text, made.cause.at) == ("OSError", "still down", 75.0)
 
@@ -254,9 +254,9 @@ def test_a_probe_that_never_returns_expires_and_the_circuit_opens_again() -> Non
     lease = permit(made, 60.0)
     assert made.view(69.9)[0] is HALF_OPEN
     assert made.view(70.0) == (OPEN, 60.0)
-    assert made.opened == 1
+    assert made.counts.opened == 1
     assert permit(made, 71.0) is None
-    assert made.opened == 2
+    assert made.counts.opened == 2
     assert made.view(71.0) == (OPEN, 59.0)
     assert not made.succeeded(lease, 72.0)
     assert made.view(72.0) == (OPEN, 58.0)
@@ -533,7 +533,7 @@ def test_news_are_changes_of_what_a_state_means_for_calls() -> None:
     made.hold("b", FORCED_OPEN, 0.0)
     made.release("b")
     assert [notice.state for notice in made.news] == [OPEN]
-    assert made.news[0] == Notice(OPEN, math.inf, None)
+    assert made.news[0] == Notice(OPEN, math.inf, None, made)
     made.release("a")
     assert heard(made) == [OPEN, CLOSED]
     made.hold("c", DISABLED, 0.0)
@@ -541,7 +541,7 @@ def test_news_are_changes_of_what_a_state_means_for_calls() -> None:
     made.reset()
     assert heard(made) == []
     made = opened(0.0)
-    assert made.news[0] == Notice(OPEN, 60.0, "ValueError")
+    assert made.news[0] == Notice(OPEN, 60.0, "ValueError", made)
     made.hold("a", FORCED_OPEN, 0.0)
     made.release("a")
     assert heard(made) == [OPEN]
@@ -555,7 +555,7 @@ def test_a_lost_probe_is_reported_without_an_error() -> None:
     made = opened(0.0, half_open_timeout=10)
     probe = permit(made, 60.0)
     made.advance(70.0)
-    assert made.news[-1] == Notice(OPEN, 60.0, None)
+    assert made.news[-1] == Notice(OPEN, 60.0, None, made)
     assert made.cause is not None
     assert made.cause.text == "no"
     del probe

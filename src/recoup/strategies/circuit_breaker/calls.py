@@ -5,21 +5,22 @@ Here the circuit meets the clock, the user's conditions, the callbacks and the l
 
 from __future__ import annotations
 
-import inspect
 import math
 from typing import TYPE_CHECKING, cast
 
 from recoup._core import clock, conditions, emit, mode, timing
+from recoup._core.colour import described
 from recoup.errors import CircuitBreakerError
-from recoup.strategies.circuit_breaker import forks
 from recoup.strategies.circuit_breaker.permits import UNCOUNTED, Timed, Uncounted
 from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
 from recoup.strategies.circuit_breaker.state import Circuit
+from recoup.strategies.circuit_breaker.telling import planner, report, wants_seconds
 from recoup.strategies.circuit_breaker.window import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from recoup._core.colour import Colour
     from recoup._core.strategy import Strategy
     from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
     from recoup.strategies.circuit_breaker.news import Notice
@@ -42,6 +43,8 @@ class Calls:
     Attributes:
         circuit: The state.
         refused: How many calls were refused.
+        used: Whether it was used lately, for who wants to know (C9).
+        left: Told about an outcome, where nobody remembers this any more (C9).
     """
 
     __slots__ = (
@@ -55,23 +58,26 @@ class Calls:
         "_slow",
         "_timed",
         "circuit",
+        "left",
         "refused",
+        "used",
     )
 
     def __init__(self, owner: Strategy, config: CircuitBreakerConfig) -> None:
         self._owner = owner
         self._bad = config.failure_on_result
         self._slow = math.inf if config.slow_call_duration is None else cast("float", config.slow_call_duration)
-        self._judges_seconds = _wants_seconds(self._bad)
+        self._judges_seconds = wants_seconds(self._bad)
         self._timed = self._judges_seconds or self._slow < math.inf
         self.circuit = Circuit(config, timed=self._timed)
         self.refused = Tally()
-        self._replan = self._planner(config)
-        forks.keep(self)
+        self._replan = planner(config)
         counts = conditions.compiled("failure_on", Exception if config.failure_on is None else config.failure_on)
         if config.ignore_on is not None:
             counts &= ~conditions.compiled("ignore_on", config.ignore_on)
         self._counts = conditions.some("failure_on", counts)
+        self.used = True
+        self.left: Callable[[Calls], None] | None = None
         self._callbacks = {
             CircuitBreakerState.OPEN: config.on_open,
             CircuitBreakerState.CLOSED: config.on_close,
@@ -79,22 +85,36 @@ class Calls:
             CircuitBreakerState.METRICS_ONLY: None,
         }
 
-    def _planner(self, config: CircuitBreakerConfig) -> Callable[[], None] | None:
-        """Make what asks for the next open time, under the name of the user's own code; None if it never changes."""
-        if isinstance(config.timeout, float):
-            return None
+    def accept(self, colour: Colour, target: object) -> None:
+        """Raise TypeError for a function whose outcome cannot be judged as configured."""
+        if colour.is_stream and self._bad is not None:
+            raise TypeError(
+                f"failure_on_result cannot judge {described(target)}, a generator: it has no result; "
+                "let the generator raise instead"
+            )
 
-        def plan() -> None:
-            self.circuit.plan()
-
-        plan.__qualname__ = getattr(config.timeout, "__qualname__", type(config.timeout).__qualname__)
-        plan.__module__ = getattr(config.timeout, "__module__", None) or plan.__module__
-        return plan
+    def metrics(self) -> dict[str, int]:
+        """Count up what happened."""
+        counts = self.circuit.counts
+        return {
+            "opened": counts.opened,
+            "refused": self.refused.value(),
+            "late": counts.late,
+            "would_open": counts.would_open,
+        }
 
     def renew(self) -> None:
         """Begin anew in the child of a fork (G18)."""
         self.circuit.renew()
         self.refused.renew()
+
+    def beside(self, circuit: Circuit) -> Calls:
+        """Make the same for another circuit, cheaply (C9)."""
+        one = Calls.__new__(Calls)
+        for slot in _SHARED:
+            setattr(one, slot, getattr(self, slot))
+        one.circuit, one.used, one.left = circuit, True, None
+        return one
 
     def admit(self, *, told: bool) -> Permit | None:
         """Let a call pass or raise; None while there is news to tell first, unless that was tried."""
@@ -206,6 +226,8 @@ class Calls:
         return bool(conditions.plainly("failure_on_result", self._bad(*judged)))
 
     def _recorded(self, counted: bool) -> bool:  # noqa: FBT001 - private, and the only argument
+        if self.left is not None:
+            self.left(self)
         if not counted and emit.listeners:
             from recoup.events import LateResultIgnored  # noqa: PLC0415 - nobody pays for events who does not listen
 
@@ -238,28 +260,9 @@ class Calls:
 
     def _report(self, notice: Notice) -> None:
         if self._replan is not None:
-            emit.call(self._replan)
-        if not emit.listeners:
-            return
-        from recoup import events  # noqa: PLC0415 - as above
-
-        if notice.state is CircuitBreakerState.OPEN:
-            emit.tell(events.CircuitOpened(self._owner.name, notice.open_time, notice.error_type))
-        elif notice.state is CircuitBreakerState.CLOSED:
-            emit.tell(events.CircuitClosed(self._owner.name))
-        elif notice.state is CircuitBreakerState.METRICS_ONLY:
-            emit.tell(events.CircuitWouldOpen(self._owner.name, notice.error_type))
-        else:
-            emit.tell(events.CircuitHalfOpened(self._owner.name))
+            emit.call(self._replan, notice.source)
+        if emit.listeners:
+            report(self._owner.name, notice)
 
 
-def _wants_seconds(predicate: Callable[..., bool] | None) -> bool:
-    """Tell whether a predicate of results also takes how long the call took: it needs a second positional argument."""
-    if predicate is None:
-        return False
-    try:
-        parameters = inspect.signature(predicate).parameters.values()
-    except (TypeError, ValueError):  # a builtin that does not tell
-        return False
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(each.kind in positional and each.default is each.empty for each in parameters) > 1
+_SHARED = tuple(slot for slot in Calls.__slots__ if slot not in ("__weakref__", "circuit", "left", "used"))

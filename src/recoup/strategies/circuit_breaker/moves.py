@@ -43,6 +43,21 @@ _MEANING = {
 }
 
 
+class Counts:
+    """What happened to a circuit, or to all that share this.
+
+    Attributes:
+        opened: How many times it opened by itself.
+        would_open: How many times it would have, had it not only been watched.
+        late: How many results came too late to count.
+    """
+
+    __slots__ = ("late", "opened", "would_open")
+
+    def __init__(self) -> None:
+        self.opened = self.would_open = self.late = 0
+
+
 class Moves:
     """The state that all calls through one circuit breaker share.
 
@@ -57,29 +72,37 @@ class Moves:
         news: Transitions that have not been told yet.
         cause: What opened the circuit last; None while it is closed.
         open_times: How long it stays open.
-        opened: How many times it opened by itself.
-        would_open: How many times it would have, had it not only been watched.
-        late: How many results came too late to count.
+        counts: What happened.
     """
+
+    __slots__ = (
+        *("_holds", "_lock", "_probing", "_ramp_up", "_returned", "_row", "_rules", "_timed"),
+        *("cause", "counts", "era", "news", "open_times", "passing", "phase"),
+    )
 
     def __init__(self, config: CircuitBreakerConfig, *, timed: bool = False) -> None:
         self.open_times = OpenTimes(config.timeout)
-        self._row = 0  # openings since it was closed
         self._ramp_up = cast("float | None", config.ramp_up)  # the config made seconds of it
         self._probing = Probing.of(config)
         self._holds: dict[object, CircuitBreakerState] = {}
         self._returned: deque[tuple[HalfOpen, int, float]] = deque()
         self._lock = Lock()
         self.news = News()
-        self.cause: Cause | None = None
-        self.opened = 0
-        self.would_open = 0
-        self.late = 0
+        self.counts = Counts()
         self._rules = Rules(config)
-        self.phase: Phase = Closed(self._rules)
         self._timed = timed
+        self._begin()
+
+    def _begin(self) -> None:
+        self._row = 0  # openings since it was closed
+        self.cause: Cause | None = None
+        self.phase: Phase = Closed(self._rules)
         self.passing: Closed | None = self.phase
-        self.era: Closed | None = None if timed else self.phase
+        self.era: Closed | None = None if self._timed else self.phase
+
+    def plan(self) -> None:
+        """Find out for how long to open the next time. This runs the user's code: only a teller of news may."""
+        self.open_times.ask(self._row + 1)
 
     def _advance_locked(self, now: float) -> None:
         self._lose_locked(now)
@@ -111,7 +134,7 @@ class Moves:
             phase, permit.phase = permit.phase, None
             if phase is not None and phase.out.pop(permit.key, None) is not None and phase is self.phase:
                 return True
-        self.late += 1
+        self.counts.late += 1
         return False
 
     def _probed_locked(self, now: float) -> None:
@@ -143,14 +166,14 @@ class Moves:
         if not isinstance(permit, Watched):
             self._open_locked(now, cause)
             return
-        self.would_open += 1
+        self.counts.would_open += 1
         permit.begin(self._rules)
         self.passing = self.era = None  # until this is told
-        self.news.append(Notice(permit.state, error_type=cause.error_type))
+        self.news.append(Notice(permit.state, error_type=cause.error_type, source=self))
 
     def _open_locked(self, since: float, cause: Cause | None) -> None:
         """Open, for a cause, or for want of a probe: then the cause is still the one before."""
-        self.opened += 1
+        self.counts.opened += 1
         if cause is not None:
             self.cause = cause
         self._row += 1
@@ -165,7 +188,8 @@ class Moves:
         self.phase = phase
         meaning = _MEANING[phase.state]
         if meaning is not _MEANING[before.state]:
-            self.news.append(Notice(meaning, phase.seconds if isinstance(phase, Open) else math.inf, error_type))
+            seconds = phase.seconds if isinstance(phase, Open) else math.inf
+            self.news.append(Notice(meaning, seconds, error_type, self))
 
     def _apply_holds_locked(self) -> None:
         phase = self.phase

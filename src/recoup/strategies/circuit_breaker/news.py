@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from recoup.strategies.circuit_breaker.moves import Moves
     from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
 
 __all__ = ["News", "Notice"]
@@ -17,6 +18,7 @@ class Notice(NamedTuple):
     state: CircuitBreakerState
     open_time: float = 0.0
     error_type: str | None = None
+    source: Moves | None = None  # the circuit
 
 
 class News(deque[Notice]):

@@ -69,6 +69,10 @@ class OpenTimes:
     def __str__(self) -> str:
         return f"{self.seconds:g} s" + (" at first" if self.grows else "")
 
+    def another(self) -> OpenTimes:
+        """Give open times for another circuit: these, if they never change."""
+        return OpenTimes(self._spec) if self.grows else self
+
     def ask(self, number: int) -> None:
         """Find out how long the circuit stays open the next time.
 

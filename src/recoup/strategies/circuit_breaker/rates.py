@@ -101,6 +101,14 @@ class RateWindow:
         slices[-1].add(flags)
         self.total.add(flags)
 
+    def at(self, now: float) -> Slice:
+        """Tell what is recent at a moment, and forget nothing: the clock may yet go backwards."""
+        total = Slice(now)
+        for each in self._slices:
+            if now - each.began <= self._duration:
+                total.absorb(each)
+        return total
+
     def forget(self, now: float) -> None:
         """Forget what is too old at a moment; after a clock that went backwards, ages begin anew (G12)."""
         slices = self._slices
@@ -161,9 +169,8 @@ class Rates:
         return None
 
     def shares(self, now: float) -> tuple[float | None, float | None]:
-        """Tell the shares of failures and of slow calls at a moment; None for what is not known."""
-        self.window.forget(now)
-        total, limits = self.window.total, self._thresholds
+        """Tell the shares of failures and of slow calls at a moment; None for what is not known. Changes nothing."""
+        total, limits = self.window.at(now), self._thresholds
         if total.calls < limits.minimum_calls:
             return None, None
         return total.failed / total.calls, None if limits.slow_call_rate is None else total.slow / total.calls

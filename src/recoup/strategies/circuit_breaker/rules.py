@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, cast
 
+from recoup._core.conditions import when
 from recoup.strategies.circuit_breaker.rates import Rates, RateWindow, Thresholds
 from recoup.strategies.circuit_breaker.window import FailureWindow
 
@@ -50,8 +51,19 @@ class Rules:
         return None if self._thresholds is None else Rates(RateWindow(*self._window), self._thresholds)
 
 
-def said(config: CircuitBreakerConfig) -> str:
-    """Say what opens a circuit, for `explain`."""
+def said(config: CircuitBreakerConfig, open_times: str) -> tuple[str, str, str]:
+    """Say what a breaker does, for `explain`."""
+    counted = "every Exception" if config.failure_on is None else str(when(config.failure_on))
+    spared = "" if config.ignore_on is None else f" but {when(config.ignore_on)}"
+    back = "" if config.ramp_up is None else f" and lets ever more calls through for {config.ramp_up:g} s"
+    return (
+        _opening(config),
+        f"counts {counted}{spared}; refusals of ours and cancellations from outside are no failures",
+        f"refuses for {open_times}, then closes after {config.success_threshold} successful trials{back}",
+    )
+
+
+def _opening(config: CircuitBreakerConfig) -> str:
     within = [] if config.window_size is None else [f"the last {config.window_size} calls"]
     if config.window_duration is not None:
         within.append(f"{config.window_duration:g} s" if within else f"the last {config.window_duration:g} s")

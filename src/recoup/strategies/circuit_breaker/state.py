@@ -56,6 +56,21 @@ class Circuit(Moves):
         late: How many results came too late to count.
     """
 
+    __slots__ = ()
+
+    def sibling(self) -> Circuit:
+        """Make a circuit with the same rules, which shares lock, news and counts with this one (C9).
+
+        This runs the user's code if open times grow: never under a lock.
+        """
+        one = Circuit.__new__(Circuit)
+        one._lock, one.news, one._returned, one.counts = self._lock, self.news, self._returned, self.counts
+        one._rules, one._probing, one._ramp_up, one._timed = self._rules, self._probing, self._ramp_up, self._timed
+        one._holds = self._holds  # shared as well: nobody holds a single one of them
+        one.open_times = self.open_times.another()
+        one._begin()
+        return one
+
     # Calls
 
     def shut(self, now: float) -> float:
@@ -172,9 +187,10 @@ class Circuit(Moves):
             self._holds.clear()
             self._close_locked(None)
 
-    def plan(self) -> None:
-        """Find out for how long to open the next time. This runs the user's code: only a teller of news may."""
-        self.open_times.ask(self._row + 1)
+    def rejoin(self, sibling: Circuit) -> None:
+        """Begin anew in the child of a fork, with what a sibling has there (G18)."""
+        self._lock, self.news, self._returned = sibling._lock, sibling.news, sibling._returned
+        self._apply_holds_locked()
 
     def renew(self) -> None:
         """Begin anew in the child of a fork: same state, no calls, and a lock that nobody holds (G18)."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 from recoup._core import checks, clock
-from recoup._core.colour import described
-from recoup._core.conditions import when
 from recoup._core.strategy import Pump, Strategy, decorating
-from recoup.strategies.circuit_breaker import blocks, control, pumps, rules
+from recoup.strategies.circuit_breaker import blocks, control, forks, pumps, rules
 from recoup.strategies.circuit_breaker.calls import Calls
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
+from recoup.strategies.circuit_breaker.telling import asynchronous
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -58,13 +57,10 @@ class CircuitBreaker(Strategy):
         if config is None:
             config = CircuitBreakerConfig()
         checks.instance("config", config, CircuitBreakerConfig)
-        callbacks = ("on_open", "on_close", "on_half_open")
-        super().__init__(
-            name=name,
-            async_callbacks=[each for each in callbacks if checks.awaitable_callback(getattr(config, each))],
-        )
+        super().__init__(name=name, async_callbacks=asynchronous(config))
         self.config = config
         self._calls = Calls(self, config)
+        forks.keep(self._calls)
 
     call = Strategy.execute
     call_sync = Strategy.execute_sync
@@ -90,13 +86,7 @@ class CircuitBreaker(Strategy):
         * `late`: how many outcomes belonged to an earlier state and were dropped
         * `would_open`: how many times it would have opened, had it not been held in `metrics_only`
         """
-        circuit = self._calls.circuit
-        return {
-            "opened": circuit.opened,
-            "refused": self._calls.refused.value(),
-            "late": circuit.late,
-            "would_open": circuit.would_open,
-        }
+        return self._calls.metrics()
 
     @property
     def failure_rate(self) -> float | None:
@@ -172,16 +162,7 @@ class CircuitBreaker(Strategy):
             await guard.__aexit__(kind, error, trace)
 
     def _says(self) -> Sequence[str]:
-        config = self.config
-        counted = "every Exception" if config.failure_on is None else str(when(config.failure_on))
-        back = "" if config.ramp_up is None else f" and lets ever more calls through for {config.ramp_up:g} s"
-        closes = f"then closes after {config.success_threshold} successful trials{back}"
-        spared = "" if config.ignore_on is None else f" but {when(config.ignore_on)}"
-        return (
-            rules.said(config),
-            f"counts {counted}{spared}; refusals of ours and cancellations from outside are no failures",
-            f"refuses for {self._calls.circuit.open_times}, {closes}",
-        )
+        return rules.said(self.config, str(self._calls.circuit.open_times))
 
     def _pumps(self, place: Place) -> Sequence[Pump]:
         colour, calls = place.colour, self._calls
@@ -196,11 +177,7 @@ class CircuitBreaker(Strategy):
 
     def _accept(self, colour: Colour, target: object) -> None:
         super()._accept(colour, target)
-        if colour.is_stream and self.config.failure_on_result is not None:
-            raise TypeError(
-                f"failure_on_result cannot judge {described(target)}, a generator: it has no result; "
-                "let the generator raise instead"
-            )
+        self._calls.accept(colour, target)
 
     def _hold(self, key: object, state: CircuitBreakerState) -> None:
         self._calls.circuit.hold(key, state, clock.monotonic())

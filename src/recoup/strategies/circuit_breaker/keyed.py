@@ -1,0 +1,186 @@
+"""One circuit for each key: a host, a tenant, an argument (C9)."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from recoup._core import checks, clock
+from recoup._core.arguments import Parameters
+from recoup._core.colour import described
+from recoup._core.strategy import Pump, Strategy
+from recoup.strategies.circuit_breaker import forks, keyed_pumps, rules
+from recoup.strategies.circuit_breaker.calls import Calls
+from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
+from recoup.strategies.circuit_breaker.table import Table, plain
+from recoup.strategies.circuit_breaker.telling import asynchronous
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from recoup._core.colour import Colour
+    from recoup._core.strategy import Place
+    from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
+
+__all__ = ["KeyedCircuitBreaker"]
+
+_MAX_KEYS = 10_000  # ten megabytes at most
+
+
+class KeyedCircuitBreaker(Strategy):
+    """Stop calling what keeps failing, key by key: the host that is down does not shut out the others.
+
+    A decorator (`@breaker`) and an executor (`await breaker.call(func, ...)`, `breaker.call_sync(func, ...)`).
+
+    Args:
+        config: What counts and how much of it, for each key; default `CircuitBreakerConfig()`. Its callbacks are run
+            for every key.
+        key: Gives the key of a call: a plain function that gets its arguments, or the name of one of them. A key is a
+            str, int, bytes, bool, float, None, an enumeration's member, or a tuple of such. An error in the function
+            propagates, and the call is not made.
+        max_keys: How many circuits are kept, at least 1; those in which calls run come on top. When there are more,
+            closed ones go that were not used lately, and open ones, the oldest first, only if there are no others.
+            What went begins anew. Default 10,000.
+        name: What errors, events and `repr` call it, whatever the key: keys are never shown. Default: the name of the
+            first function it decorates.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If `max_keys` is below 1.
+
+    Thread and loop safety: as `CircuitBreaker`. A healthy call of a known key takes no lock.
+
+    >>> per_host = KeyedCircuitBreaker(CircuitBreakerConfig(failure_threshold=1, failure_on=OSError), key="host")
+    >>> @per_host
+    ... def fetch(host: str, path: str = "/") -> str:
+    ...     if host == "down.example":
+    ...         raise ConnectionError(host)
+    ...     return path
+    >>> for host in ("down.example", "down.example", "up.example"):
+    ...     try:
+    ...         print(fetch(host))
+    ...     except Exception as error:
+    ...         print(type(error).__name__)
+    ConnectionError
+    CircuitBreakerError
+    /
+    >>> per_host.state("down.example").value, per_host.state("up.example").value
+    ('open', 'closed')
+    """
+
+    kind: ClassVar[str] = "circuit_breaker"
+
+    def __init__(
+        self,
+        config: CircuitBreakerConfig | None = None,
+        *,
+        key: str | Callable[..., object],
+        max_keys: int = _MAX_KEYS,
+        name: str | None = None,
+    ) -> None:
+        checks.count("max_keys", max_keys)
+        if not isinstance(key, str):
+            if not callable(key):
+                raise TypeError(f"key must be a function or the name of an argument, not {checks.shown(key)}")
+            if checks.awaitable_callback(key):
+                raise TypeError("key must be a plain function: a circuit is found without waiting")
+        self.config = config = CircuitBreakerConfig() if config is None else config
+        checks.instance("config", config, CircuitBreakerConfig)
+        super().__init__(name=name, async_callbacks=asynchronous(config))
+        self._first = Calls(self, config)
+        self._key = key
+        self._table = Table(self._first, max_keys)
+        forks.keep(self._table)
+
+    call = Strategy.execute
+    call_sync = Strategy.execute_sync
+
+    def __repr__(self) -> str:
+        return f"<KeyedCircuitBreaker {self.name!r} {len(self._table)} keys>"
+
+    def state(self, key: object) -> CircuitBreakerState:
+        """Tell what the circuit of a key does with calls at this moment; reading changes nothing."""
+        calls = self._table.known(plain(key))
+        return (self._first if calls is None else calls).circuit.view(clock.monotonic())[0]
+
+    def reset(self, *keys: object) -> None:
+        """Begin anew with some keys, or with all if none is given. Outcomes of calls that are running are dropped.
+
+        No callback is run for that.
+        """
+        if not keys:
+            self._table.clear()
+        for key in keys:
+            self._table.forget(plain(key))
+
+    @property
+    def metrics(self) -> dict[str, int]:
+        """What happened since this object was made, over all keys; a copy.
+
+        Besides the counts of `CircuitBreaker.metrics`: `keys`, how many circuits are kept.
+        """
+        return {**self._first.metrics(), "keys": len(self._table)}
+
+    def _says(self) -> Sequence[str]:
+        by = self._key if isinstance(self._key, str) else getattr(self._key, "__qualname__", "a function")
+        return (*rules.said(self.config, str(self._first.circuit.open_times)), f"keeps a circuit for each key ({by})")
+
+    def _pumps(self, place: Place) -> Sequence[Pump]:
+        colour = place.colour
+        self._accept(colour, place.target)
+        keyed = self._finder(place.target)
+        tell: Callable[[], Any] = self._first.tell_async if colour.is_async else self._first.tell
+        factory: Callable[..., Any]
+        if colour.is_stream:
+            factory = keyed_pumps.guarding_keyed_stream_async if colour.is_async else keyed_pumps.guarding_keyed_stream
+        else:
+            factory = keyed_pumps.guarding_keyed_async if colour.is_async else keyed_pumps.guarding_keyed
+        return [Pump(factory, (keyed, place.outer, tell))]
+
+    def _accept(self, colour: Colour, target: object) -> None:
+        super()._accept(colour, target)
+        self._first.accept(colour, target)
+        if isinstance(self._key, str):
+            _argument(self._key, target)
+
+    def _finder(self, target: object) -> Callable[..., Calls]:
+        """Make what finds the circuit of a call of one function."""
+        parameters, table, key = Parameters.of(target), self._table, self._key
+        by = _argument(key, target) if isinstance(key, str) else key
+
+        def keyed(*args: Any, **kwargs: Any) -> Calls:
+            if parameters is not None:
+                args, kwargs = parameters.normal(args, kwargs)
+            return table.of(plain(by(*args, **kwargs)))
+
+        return keyed
+
+
+def _argument(name: str, target: object) -> _Picked:
+    """Make a function that picks an argument out of a call by its name.
+
+    Raises:
+        TypeError: If the function has no such parameter.
+    """
+    parameters = inspect.signature(target, follow_wrapped=False).parameters if callable(target) else {}
+    found = parameters.get(name)
+    if found is None or found.kind in (found.VAR_POSITIONAL, found.VAR_KEYWORD):
+        raise TypeError(
+            f"key={name!r} names no parameter of {described(target)}: give a function that gets the call's arguments "
+            "and returns the key"
+        )
+    position = len(parameters) if found.kind is found.KEYWORD_ONLY else list(parameters).index(name)
+    return _Picked(name, position, None if found.default is found.empty else found.default)
+
+
+class _Picked(NamedTuple):
+    """Picks an argument out of a call."""
+
+    name: str
+    position: int
+    default: object
+
+    def __call__(self, *args: Any, **kwargs: Any) -> object:
+        if self.position < len(args):
+            return args[self.position]
+        return kwargs.get(self.name, self.default)  # without a default: a call that the function will not accept
