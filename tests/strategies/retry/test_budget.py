@@ -13,6 +13,7 @@ import pytest
 
 from recoup import RetryBudget, explain, retry, subscribe
 from recoup.events import RetryStopped
+from recoup.strategies.retry.budget import _after_fork
 from recoup.testing import VirtualClock, disabled
 from tests.conftest import Both
 from tests.strategies.retry.test_retry import Script, protect
@@ -268,3 +269,12 @@ def test_it_shows_its_state() -> None:
     assert copy.copy(budget) is budget
     assert copy.deepcopy([budget])[0] is budget
     assert "shares 'shop' with whoever has it too" in str(explain(retry(budget=budget)))
+
+
+def test_a_child_process_gets_new_locks() -> None:
+    """What runs in it after a fork (G18)."""
+    budget = RetryBudget()
+    before = budget._lock
+    _after_fork()
+    assert budget._lock is not before
+    assert not budget._lock.locked()

@@ -304,3 +304,16 @@ def test_a_plain_function_that_returns_a_coroutine(clock: VirtualClock) -> None:
 
     assert Both("asyncio").call(client, "a") == "b"
     assert RetryExecutor(RetryConfig(before_retry=print)).config.before_retry is print
+
+
+def test_arguments_of_a_builtin_come_as_they_were_written(clock: VirtualClock) -> None:
+    """Nobody knows its parameters (R11)."""
+    seen: list[Any] = []
+
+    def before(n: int, error: Exception, args: Any, kwargs: Any) -> Any:
+        seen.append((args, dict(kwargs)))
+        return ("7",), {}
+
+    assert RetryExecutor(RetryConfig(before_retry=before, initial_delay=0)).execute_sync(int, "x", base=16) == 7
+    assert seen == [(("x",), {"base": 16})]
+    assert RetryExecutor().config == RetryConfig()

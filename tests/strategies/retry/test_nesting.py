@@ -18,7 +18,7 @@ from recoup import (
     subscribe,
 )
 from recoup.events import RetryNested
-from recoup.strategies.retry import telling
+from recoup.strategies.retry import nesting, telling
 from recoup.testing import VirtualClock
 from tests.conftest import Both
 from tests.strategies.retry.test_retry import Script, protect
@@ -219,3 +219,22 @@ def test_explain_says_so() -> None:
     text = str(explain(retry(nested="once", idempotent=False)))
     assert "passes on what a retry further in has given up on" in text
     assert "retries no timeout: the function is not idempotent" in text
+
+
+def test_it_is_counted_though_nobody_listens(both: Both, clock: VirtualClock) -> None:
+    """The metric needs no listener (R7); a child process gets a new lock for it (G18)."""
+    function, executor = nested(both, Script(OSError("x")))
+    with pytest.raises(OSError, match="x"):
+        both.call(function)
+    assert executor.metrics == {"nested": 1}
+    before = telling._counting
+    telling._after_fork()
+    assert telling._counting is not before
+
+
+def test_an_exhausted_result_of_blocks_has_no_mark_to_hand_on() -> None:
+    """Where nobody was told of the failure, there is none (R7)."""
+    other = RetryExhausted(attempts=1, elapsed=0.0, reason="x", last_result=None)
+    nesting.hand_on(None, other)
+    nesting.hand_on(OSError(), other)
+    assert not [key for key in vars(other) if key.startswith("__recoup")]

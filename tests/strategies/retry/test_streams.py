@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import weakref
 from typing import Any
@@ -242,3 +243,66 @@ def test_a_replayed_stream_keeps_no_locals_alive(both: Both) -> None:
         assert call()() is None
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("options", [{}, {"replay": "repeat"}, {"before_retry": lambda *_: None}], ids=str)
+def test_an_async_generator_keeps_its_conversation(clock: VirtualClock, options: dict[str, Any]) -> None:
+    """What is sent and thrown in passes through, and what the consumer throws is not retried (G6, R8)."""
+
+    @retry(**options)
+    async def stream() -> Any:
+        got = yield 1
+        try:
+            yield got
+        except KeyError:
+            yield "caught"
+
+    async def main() -> None:
+        made = stream()
+        heard = [await anext(made), await made.asend("hello"), await made.athrow(KeyError())]
+        assert heard == [1, "hello", "caught"]
+        thrown = LookupError("of the consumer")
+        with pytest.raises(LookupError) as caught:
+            await made.athrow(thrown)
+        assert caught.value is thrown
+        made = stream()
+        await anext(made)
+        await made.aclose()
+
+    Both("asyncio").run(main)
+    assert clock.sleeps == []
+
+
+@pytest.mark.asyncio_only
+def test_a_replayed_stream_that_is_cancelled_ends(clock: VirtualClock) -> None:
+    """In its first start and in a wait (G2, R8)."""
+    stream, starts = breaking(1)
+    both = Both("asyncio")
+    for seconds, begun in ((0.5, 0), (5.0, 1)):
+        protected = retry(replay="repeat", backoff_strategy="fixed", initial_delay=9)(slowly(stream))
+
+        async def main(seconds: float = seconds, protected: Any = protected) -> None:
+            async def consume() -> None:
+                async for _ in protected():
+                    pass
+
+            task = asyncio.ensure_future(consume())
+            await asyncio.sleep(seconds)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+        both.run(main)
+        assert len(starts) == begun
+
+
+def slowly(stream: Any) -> Any:
+    """Make an async generator function that takes a second before it starts."""
+
+    async def slow() -> Any:
+        items = stream()
+        await asyncio.sleep(1)
+        for item in items:
+            yield item
+
+    return slow
