@@ -127,7 +127,7 @@ class StoreMachine(RuleBasedStateMachine):
     @rule(data=st.data(), gives=st.booleans())
     def end_work(self, data: st.DataObject, gives: bool) -> None:
         key, slot, work = self.slots.pop(data.draw(st.sampled_from(sorted(self.slots))))
-        current = self.model.busy.get(key) is work
+        current, gone = self.model.busy.get(key) is work, slot.gone
         if gives:
             value = self.value()
             self.store.finish(slot, Entry(value, self.now), self.now)
@@ -139,7 +139,14 @@ class StoreMachine(RuleBasedStateMachine):
                 self.model.use(key)
         if current:
             del self.model.busy[key]
-        self.model.tidy(self.now)
+        if not gone:  # of what was forgotten, nobody looks at the others
+            self.model.tidy(self.now)
+
+    @rule(max_size=st.integers(1, 4), lifetime=st.sampled_from([None, 5.0, 20.0]))
+    def resize(self, max_size: int, lifetime: float | None) -> None:
+        self.store.resize(max_size, lifetime)
+        self.model.max_size, self.model.lifetime = max_size, lifetime
+        del self.model.entries[: max(0, len(self.model.entries) - max_size)]
 
     @precondition(lambda self: self.slots)
     @rule(data=st.data())

@@ -100,8 +100,7 @@ class Store:
     """
 
     def __init__(self, max_size: int, lifetime: float | None) -> None:
-        self.max_size = max_size
-        self.lifetime = lifetime
+        self.max_size, self.lifetime = max_size, lifetime
         self.rows: dict[Hashable, tuple[Slot, ...]] = {}
         self.noted: deque[Slot] = deque(maxlen=_NOTED)
         self._begin()
@@ -204,11 +203,18 @@ class Store:
         """Drop everything, with what will come of what is under way."""
         freed: list[object] = []
         with self._lock:
-            for row in list(self.rows.values()):
-                for slot in row:
-                    self._drop_locked(slot, freed)
+            for slot in [slot for row in self.rows.values() for slot in row]:
+                self._drop_locked(slot, freed)
             self.noted.clear()
         freed.clear()
+
+    def resize(self, max_size: int, lifetime: float | None) -> None:
+        """Change the bounds; what is too much is dropped at once, what is too old with the next changes."""
+        freed: list[object] = []
+        with self._lock:
+            self.max_size, self.lifetime = max_size, lifetime
+            self._bound_locked(freed)
+        freed.clear()  # outside the lock
 
     def _write(self, slot: Slot, entry: Entry | None, now: float, *, done: bool) -> bool:
         """Put an entry into a slot, and end what is under way in it; False if the store has forgotten the slot."""
@@ -244,6 +250,16 @@ class Store:
     def _tidy_locked(self, changed: Slot, now: float, freed: list[object]) -> None:
         """Bring the order up to date and keep the bound; hand over what the caller frees outside the lock."""
         self.noted.append(changed)
+        self._bound_locked(freed)
+        self._vacate_locked(changed, freed)
+        for _ in range(_LOOKED_AT):
+            first = next(iter(self._order), None)
+            if first is None or not self._expired(first.entry, now):
+                return
+            self._evict_locked(first, freed)
+
+    def _bound_locked(self, freed: list[object]) -> None:
+        """Put the slots that were used in order, and evict those that are too many."""
         while self.noted:
             slot = self.noted.popleft()
             self._order.pop(slot, None)
@@ -251,14 +267,8 @@ class Store:
                 self._order[slot] = None
         while self._released:
             self._vacate_locked(self._released.popleft(), freed)
-        self._vacate_locked(changed, freed)
         while len(self._order) > self.max_size:
             self._evict_locked(next(iter(self._order)), freed)
-        for _ in range(_LOOKED_AT):
-            first = next(iter(self._order), None)
-            if first is None or not self._expired(first.entry, now):
-                return
-            self._evict_locked(first, freed)
 
     def _evict_locked(self, slot: Slot, freed: list[object]) -> None:
         """Drop the entry of a slot, and the slot if nothing is under way in it."""

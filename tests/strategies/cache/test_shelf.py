@@ -122,3 +122,66 @@ def test_only_complete_calls_are_glanced_at(both: Both, clock: VirtualClock) -> 
         with pytest.raises(TypeError, match="argument"):
             both.call(call)
     assert calls == [(1, 2), (1, 2, 3), (True, 2)]
+
+
+def test_times_are_changed_while_results_are_kept(both: Both, clock: VirtualClock) -> None:
+    """Issue 3, live reconfiguration: what is kept is judged by the new times, longer or shorter."""
+    cache, calls = Cache(CacheConfig(ttl=10)), list[Any]()
+    load = made(both, cache, calls)
+    both.call(load, 1)
+    clock.advance(8)
+    cache.reconfigure(ttl=5)
+    both.call(load, 1)
+    assert calls == [1, 1]
+    clock.advance(20)
+    cache.reconfigure(ttl=100)
+    both.call(load, 1)
+    both.call(load, (1, 2))
+    assert calls == [1, 1, (1, 2)]
+    clock.advance(79)
+    cache.reconfigure(CacheConfig(ttl=None))
+    clock.advance(1e9)
+    both.call(load, 1)
+    both.call(load, (1, 2))
+    assert len(calls) == 3
+    assert repr(cache).endswith("2 of 1024 results, for ever>")
+
+
+def test_a_smaller_cache_drops_what_is_too_much(both: Both, clock: VirtualClock) -> None:
+    """Issue 3, B5's sense: the least recently used results go at once, and what is under way is kept afterwards."""
+    cache, calls = Cache(CacheConfig(ttl=10)), list[Any]()
+    load = made(both, cache, calls)
+    for key in (1, 2, 3, 1):
+        both.call(load, key)
+    cache.reconfigure(max_size=2)
+    assert len(cache) == 2
+    for key in (1, 3, 2):
+        both.call(load, key)
+    assert calls == [1, 2, 3, 2]
+    cache.reconfigure(max_size=5)
+    for key in (1, 3, 2):
+        both.call(load, key)
+    assert len(cache) == 3
+
+
+def test_a_bad_reconfiguration_changes_nothing() -> None:
+    """G1: it is refused whole."""
+    config = CacheConfig(ttl=10)
+    cache = Cache(config, name="c")
+    bad: list[tuple[dict[str, Any], type[Exception], str]] = [
+        ({"ttl": 0}, ValueError, "ttl must be greater than 0"),
+        ({"ttl": 5, "max_size": 0}, ValueError, "max_size must be at least 1"),
+        ({"ttl": None, "stale_if_error": 5}, ValueError, "no meaning with ttl=None"),
+        ({"size": 5}, TypeError, "size"),
+        ({"key": len}, ValueError, "key must stay as it is in cache 'c'"),
+    ]
+    for changes, kind, message in bad:
+        with pytest.raises(kind, match=message):
+            cache.reconfigure(**changes)
+    with pytest.raises(TypeError, match="a config or fields, not both: ttl given"):
+        cache.reconfigure(CacheConfig(), ttl=3)
+    odd: Any = 3
+    with pytest.raises(TypeError, match="config must be a CacheConfig, not 3"):
+        cache.reconfigure(odd)
+    assert cache.config is config
+    assert cache._shelf.ttl == 10

@@ -43,8 +43,8 @@ class Desk:
 
         A plain key is made of all arguments in their places, so what is there under these is the same call.
         """
-        keys, ttl = self._keys, self._shelf.ttl
-        rows, note = self._shelf.store.rows, self._shelf.store.noted.append
+        keys, shelf = self._keys, self._shelf
+        rows, note = shelf.store.rows, shelf.store.noted.append
 
         def glance(*args: Any, **kwargs: Any) -> Entry | None:
             if kwargs:
@@ -57,7 +57,7 @@ class Desk:
                 return None
             (slot,) = row  # a plain key is alone in its row
             entry = slot.entry
-            if entry is None or entry.negative or not 0 <= clock.monotonic() - entry.stored < ttl:
+            if entry is None or entry.negative or not 0 <= clock.monotonic() - entry.stored < shelf.ttl:
                 return None
             if mode.active or emit.listeners:
                 return None

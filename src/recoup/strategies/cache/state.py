@@ -39,13 +39,18 @@ class Shelf:
     """
 
     def __init__(self, config: CacheConfig) -> None:
+        self.store = Store(config.max_size, None)
+        self.reconfigure(config)
+
+    def reconfigure(self, config: CacheConfig) -> None:
+        """Count anew from now on; results that are kept are judged by the new times."""
         seconds = checks.optional_duration
         self.ttl = seconds("ttl", config.ttl) or math.inf
         self.revalidate = seconds("stale_while_revalidate", config.stale_while_revalidate) or 0.0
         self.if_error = seconds("stale_if_error", config.stale_if_error) or 0.0
         self.negative = seconds("negative_ttl", config.negative_ttl) or 0.0
         lifetime = max(self.ttl + max(self.revalidate, self.if_error), self.negative)
-        self.store = Store(config.max_size, None if lifetime == math.inf else lifetime)
+        self.store.resize(config.max_size, None if lifetime == math.inf else lifetime)
 
     def look(self, key: Hashable, now: float, waiter: Callable[[], Waiter]) -> Hit | Run | None:
         """Find out what to do about a call.

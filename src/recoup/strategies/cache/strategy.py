@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 from weakref import WeakKeyDictionary
@@ -109,6 +110,40 @@ class Cache(Strategy):
     def clear(self) -> None:
         """Forget everything; as for `invalidate`, what is under way is not kept."""
         self._shelf.store.clear()
+
+    def reconfigure(self, config: CacheConfig | None = None, /, **changes: Any) -> None:
+        """Change how long and how much is kept, while calls are made.
+
+        Write `cache.reconfigure(ttl=60)`, which keeps all other fields, or give a whole config. Results that are kept
+        are judged by the new times from now on, and those that are too many go at once, the least recently used first.
+
+        Args:
+            config: What holds from now on; `None` for what holds now, with changes.
+            changes: Fields of `CacheConfig`.
+
+        Raises:
+            TypeError: For an unknown field, a value of the wrong type, or changes beside a config.
+            ValueError: For a value out of range; for another `key`, which would take earlier results for others. Then
+                nothing was changed.
+
+        Any thread or task may call this at any time. Of two that do so at once, one wins.
+
+        >>> cache = Cache(CacheConfig(ttl=60), name="users")
+        >>> cache.reconfigure(ttl=None, max_size=10)
+        >>> cache
+        <Cache 'users': 0 of 10 results, for ever>
+        """
+        if config is None:
+            config = replace(self.config, **changes)
+        elif changes:
+            raise TypeError(f"reconfigure() takes a config or fields, not both: {', '.join(sorted(changes))} given")
+        checks.instance("config", config, CacheConfig)
+        if config.key is not self.config.key:
+            raise ValueError(
+                f"key must stay as it is in cache {self.name!r}: its results are found by it; make another Cache"
+            )
+        self.config = config
+        self._shelf.reconfigure(config)
 
     def _forget(self, key: Hashable) -> bool:
         try:
