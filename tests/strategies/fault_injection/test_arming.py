@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from recoup import FaultInjection, inject_faults
+from recoup.strategies.fault_injection import arming
 from recoup.strategies.fault_injection.arming import Armed
 
 
@@ -194,6 +195,17 @@ def test_closed_blocks_do_not_pile_up() -> None:
         assert [each() is None for each in seen] == [True] * 4 + [False]
 
     contextvars.Context().run(work)
+
+
+def test_a_context_is_left_as_it_was() -> None:
+    """A block that is over is not kept by the context it was in, nor is its injection."""
+    (one, _), (two, _) = made(), made()
+    with one.armed():
+        around = arming._scope.get()
+        with two.armed():
+            assert arming._scope.get() is not around
+        assert arming._scope.get() is around
+    assert arming._scope.get() is None
 
 
 def test_numbers_are_exact_in_many_threads() -> None:
