@@ -16,6 +16,7 @@ from recoup import (
     ErrorRecoveryConfig,
     ErrorRecoveryWorkflow,
     FallbackConfig,
+    RateLimitConfig,
     RecoveryStrategy,
     RetryConfig,
     create_circuit_breaker_workflow,
@@ -32,6 +33,7 @@ BAD: list[tuple[str, Any, type[Exception], str]] = [
     ("circuit_breaker_config", RetryConfig(), TypeError, "circuit_breaker_config must be a CircuitBreakerConfig, not"),
     ("fallback_config", 5, TypeError, "fallback_config must be a FallbackConfig, not 5 (int)"),
     ("compensation_config", [], TypeError, "compensation_config must be a CompensationConfig, not [] (list)"),
+    ("rate_limit_config", 10, TypeError, "rate_limit_config must be a RateLimitConfig, not 10 (int)"),
     ("bulkhead_config", 10, TypeError, "bulkhead_config must be a BulkheadConfig, not 10 (int)"),
     ("max_total_attempts", 0, ValueError, "max_total_attempts must be at least 1, not 0"),
     ("max_total_attempts", True, TypeError, "max_total_attempts must be a whole number, not True (bool)"),
@@ -104,6 +106,16 @@ def test_the_order_is_canonical() -> None:
     )
 
 
+def test_a_rate_limit_and_the_limit_of_an_attempt_have_their_places() -> None:
+    """Inside the breaker, in this order, and outside the bulkhead (W2)."""
+    assert kinds(
+        primary_strategy="bulkhead",
+        circuit_breaker_config=CircuitBreakerConfig(),
+        rate_limit_config=RateLimitConfig(rate=5),
+        retry_config=RetryConfig(attempt_timeout=1),
+    ) == ["deadline", "retry", "circuit_breaker", "rate_limit", "deadline", "bulkhead"]
+
+
 def test_a_config_activates_its_strategy() -> None:
     """Listed or not; a listed one without a config has its defaults."""
     assert kinds() == ["deadline", "retry"]
@@ -112,6 +124,7 @@ def test_a_config_activates_its_strategy() -> None:
     assert kinds(primary_strategy="deadline") == ["deadline"]
     assert kinds(primary_strategy="cache") == ["fallback", "deadline"]
     assert kinds(primary_strategy="deadline", bulkhead_config=BulkheadConfig()) == ["deadline", "bulkhead"]
+    assert kinds(primary_strategy="deadline", rate_limit_config=RateLimitConfig(rate=5)) == ["deadline", "rate_limit"]
     assert kinds(
         primary_strategy="deadline", retry_config=RetryConfig(), circuit_breaker_config=CircuitBreakerConfig()
     ) == ["deadline", "retry", "circuit_breaker"]

@@ -20,6 +20,8 @@ from recoup import (
     ErrorRecoveryWorkflow,
     ExecutionRecord,
     FallbackConfig,
+    RateLimitConfig,
+    RateLimitExceeded,
     RetryConfig,
     layers_of,
 )
@@ -320,6 +322,23 @@ def test_a_full_bulkhead_is_a_rejection_and_opens_nothing(clock: VirtualClock) -
     assert [type(answer) for answer in answers[1:]] == [BulkheadFullError] * 2
     assert counts(flow) == {"attempts": 3, "successes": 1, "failures": 2, "calls": 1, "rejections": 2}
     assert flow.get_metrics()["circuit_breaker"] == {"state": "closed"}
+
+
+def test_a_used_up_rate_is_a_rejection_and_opens_nothing(both: Both, clock: VirtualClock) -> None:
+    """Each attempt asks the limit; what it refuses is neither retried nor a failure of the service (W2, G13)."""
+    flow = workflow(
+        retry_config=RetryConfig(max_attempts=3, initial_delay=0),
+        rate_limit_config=RateLimitConfig(rate=2, per=60, max_wait=0),
+        circuit_breaker_config=CircuitBreakerConfig(failure_threshold=3),
+    )
+    script = Script(OSError("a"), OSError("b"), "ok")
+    method = flow.execute if both.is_async else flow.execute_sync
+    with pytest.raises(RateLimitExceeded):
+        both.call(method, work(both, script))
+    assert counts(flow) == {"attempts": 1, "failures": 1, "calls": 2, "retries": 2, "rejections": 1}
+    assert flow.get_metrics()["circuit_breaker"] == {"state": "closed"}
+    clock.advance(60)
+    assert both.call(method, work(both, script)) == "ok"
 
 
 def test_the_whole_record(both: Both, clock: VirtualClock) -> None:

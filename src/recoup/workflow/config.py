@@ -11,6 +11,7 @@ from recoup.strategies.bulkhead.config import BulkheadConfig
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 from recoup.strategies.compensation.config import CompensationConfig
 from recoup.strategies.fallback.config import FallbackConfig
+from recoup.strategies.rate_limit.config import RateLimitConfig
 from recoup.strategies.retry.config import RetryConfig
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class ErrorRecoveryConfig:
 
     A strategy is active if it is listed or if its config is given. The order in which they are listed does not matter:
     they always stand, from outside in, as fallback and cache, compensation, deadline, retry, circuit breaker,
-    bulkhead, function.
+    rate limit, limit of one attempt, bulkhead, function.
 
     Args:
         primary_strategy: A `RecoveryStrategy` or its value as a string. Default RETRY.
@@ -58,6 +59,8 @@ class ErrorRecoveryConfig:
             `FallbackConfig(use_cache=True)`, and turns `use_cache` on in a config that is given.
         compensation_config: Config of COMPENSATE, which cannot be listed without it.
         bulkhead_config: Config of BULKHEAD. Default `None`: `BulkheadConfig()` if it is listed.
+        rate_limit_config: How many attempts may begin in a time; what it refuses is no failure to the breaker and is
+            not retried unless its class is named. Default `None`: no such limit.
         max_total_attempts: Most calls of the function in one execution, retries included; at least 1. A call that a
             `fallback_service` makes elsewhere is not one of them. Default 10; a larger `max_attempts` raises it.
         global_timeout: Seconds for one execution, waits included. An async function is cancelled, a plain one is
@@ -88,6 +91,7 @@ class ErrorRecoveryConfig:
     fallback_config: FallbackConfig | None = None
     compensation_config: CompensationConfig | None = None
     bulkhead_config: BulkheadConfig | None = None
+    rate_limit_config: RateLimitConfig | None = None
     max_total_attempts: int = _MAX_TOTAL_ATTEMPTS
     global_timeout: Seconds | None = _GLOBAL_TIMEOUT
     transient_errors: Sequence[type[Exception]] | None = None
@@ -160,6 +164,7 @@ _CONFIGS: dict[str, type[Any]] = {
     "fallback_config": FallbackConfig,
     "compensation_config": CompensationConfig,
     "bulkhead_config": BulkheadConfig,
+    "rate_limit_config": RateLimitConfig,
 }
 
 

@@ -15,6 +15,7 @@ from recoup.strategies.deadline.config import DeadlineConfig
 from recoup.strategies.deadline.strategy import TimeLimiter
 from recoup.strategies.fallback.config import FallbackConfig
 from recoup.strategies.fallback.strategy import Fallback
+from recoup.strategies.rate_limit.strategy import RateLimiter
 from recoup.strategies.retry.config import RetryConfig
 from recoup.strategies.retry.strategy import RetryExecutor
 from recoup.workflow.config import RecoveryStrategy
@@ -31,9 +32,9 @@ class Layers(NamedTuple):
     The order has reasons. The fallback is outermost because it answers whatever failed, the deadline included.
     Compensation undoes what the whole of the attempts left behind, so it stands outside retry and has its own time.
     The deadline bounds all attempts and their waits. The breaker is inside retry, so that each attempt counts and an
-    open circuit ends the retrying. The limit of one attempt is inside the breaker, which counts what it cuts off. The
-    bulkhead is innermost: a call holds a place only while it runs, not while it
-    waits for its next attempt.
+    open circuit ends the retrying. The rate limit is inside the breaker, so that an open circuit takes no permit; its
+    waits are no part of an attempt's time. The limit of one attempt is inside the breaker, which counts what it cuts
+    off. The bulkhead is innermost: a call holds a place only while it runs, not while it waits for its next attempt.
     """
 
     fallback: Fallback | None
@@ -41,6 +42,7 @@ class Layers(NamedTuple):
     deadline: TimeLimiter | None
     retry: RetryExecutor | None
     breaker: CircuitBreaker | None
+    limiter: RateLimiter | None
     attempt: TimeLimiter | None
     bulkhead: Bulkhead | None
 
@@ -60,6 +62,7 @@ def build(config: ErrorRecoveryConfig, name: str | None) -> Layers:
     breaker = config.circuit_breaker_config
     if breaker is None and RecoveryStrategy.CIRCUIT_BREAKER in listed:
         breaker = CircuitBreakerConfig()
+    rate = config.rate_limit_config
     bulkhead = config.bulkhead_config
     if bulkhead is None and RecoveryStrategy.BULKHEAD in listed:
         bulkhead = BulkheadConfig()
@@ -71,6 +74,7 @@ def build(config: ErrorRecoveryConfig, name: str | None) -> Layers:
         deadline=None if limit is None else _limiter(limit, "global_timeout", name),
         retry=None if retry is None else _executor(retry, config, named("retry")),
         breaker=None if breaker is None else CircuitBreaker(breaker, name=named("circuit_breaker")),
+        limiter=None if rate is None else RateLimiter(rate, name=named("rate_limit")),
         attempt=None if attempt is None else _limiter(attempt, "attempt_timeout", name),
         bulkhead=None if bulkhead is None else Bulkhead(bulkhead, name=named("bulkhead")),
     )

@@ -94,6 +94,7 @@ class ErrorRecoveryWorkflow(Strategy):
             parts.retry,
             watch.Tries(),
             parts.breaker,
+            parts.limiter,
             parts.attempt,
             parts.bulkhead,
             watch.Calls(),
