@@ -14,15 +14,13 @@ from __future__ import annotations
 import sys
 from typing import Protocol
 
-from recoup._core import clock, emit, waiting
+from recoup._core import clock, emit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
     from types import TracebackType
     from typing import Any, Self
-
-    from recoup._core.waiting import TaskWaiter
 
     Work = Callable[[], Coroutine[Any, Any, None]]
 
@@ -75,7 +73,7 @@ class AsyncioCrew:
         self._grace = grace
         self._tasks: dict[Any, Callable[[BaseException], None]] = {}
         self._closing: set[Any] = set()  # those that close a value: nobody else would, if they were cancelled
-        self._waiter: TaskWaiter | None = None
+        self._future: Any = None  # what the one who waits waits for
 
     async def __aenter__(self) -> Self:
         return self
@@ -84,7 +82,9 @@ class AsyncioCrew:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for task in tuple(self._tasks):
-            if task not in self._closing:
+            if task.done():  # the winner's, whose callback has not run yet
+                self._ended(task)
+            elif task not in self._closing:
                 task.cancel()
         try:
             if self._tasks and self._grace > 0 and not isinstance(error, GeneratorExit):
@@ -106,7 +106,9 @@ class AsyncioCrew:
         task.add_done_callback(self._ended)
 
     def _ended(self, task: Any) -> None:
-        lost = self._tasks.pop(task)
+        lost = self._tasks.pop(task, None)
+        if lost is None:
+            return
         self._closing.discard(task)
         _left_behind.discard(task)
         if task.cancelled():
@@ -118,17 +120,21 @@ class AsyncioCrew:
         return False
 
     def wake(self) -> None:
-        """End the waiting of the one who waits."""
-        if self._waiter is not None:
-            self._waiter.wake()
+        """End the waiting of the one who waits; called in the thread of the loop only."""
+        if self._future is not None:
+            _answer(self._future, True)
 
     async def wait(self, seconds: float | None) -> bool:
         """Wait to be woken; False when `seconds` are over."""
-        self._waiter = waiting.for_task()
+        self._future = future = self._loop.create_future()
+        timer = None if seconds is None else self._loop.call_later(seconds, _answer, future, False)
         try:
-            return await self._waiter.wait_async(seconds)
+            woken: bool = await future
         finally:
-            self._waiter = None
+            self._future = None
+            if timer is not None:
+                timer.cancel()
+        return woken
 
     async def dispose(self, value: object) -> None:
         """Close a value that nobody takes."""
@@ -139,6 +145,11 @@ class AsyncioCrew:
         """Close a value that nobody takes, in a task that nobody waits for."""
         self.start(lambda: dispose(value), _nobody)
         _leave_behind(self._tasks)
+
+
+def _answer(future: Any, woken: bool) -> None:  # noqa: FBT001 - loops call it with positional arguments
+    if not future.done():
+        future.set_result(woken)
 
 
 _left_behind: set[Any] = set()
