@@ -15,8 +15,8 @@ class ExecutionRecord:
         error: The error the execution would have raised; `None` if there was an answer.
         answered_by: "function", "fallback", or `None` if nothing answered.
         attempts: How many times retry let a call through; at least 1 unless the deadline was over before.
-        calls: How many times the function really ran; fewer than attempts if a breaker or bulkhead refused.
-        rejections: How many attempts our own circuit breaker or bulkhead refused.
+        calls: How many times the function really ran; fewer than attempts if one of our own layers refused.
+        rejections: How many attempts our own circuit breaker, rate limit or bulkhead refused.
         delays: Seconds between the end of an attempt and the begin of the next, one number per retry.
         errors: The errors of the attempts, in order.
         compensated: Whether compensation ran.

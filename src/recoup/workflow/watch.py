@@ -6,8 +6,8 @@ account (outermost)   opens and closes the record of the execution
       compensation
         undoing       is compensation about to run?
           deadline, retry
-            tries     each attempt, and which of them our own breaker or bulkhead refused
-              circuit breaker, bulkhead
+            tries     each attempt, and which of them our own layers inside refused
+              circuit breaker, rate limit, bulkhead
                 calls each run of the function
 """
 
