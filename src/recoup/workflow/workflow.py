@@ -239,8 +239,8 @@ class ErrorRecoveryWorkflow(Strategy):
         Returns:
             attempts (executions that ended), successes, fallbacks, failures (attempts = successes + fallbacks +
             failures), compensations, calls (runs of the function), retries, rejections (attempts that our own breaker,
-            rate limit or bulkhead refused), last_execution_time and total_execution_time in seconds, bulkhead (its metrics, or
-            `None`) and circuit_breaker (its state, or `None`). All keys are there from the start; with
+            rate limit or bulkhead refused), last_execution_time and total_execution_time in seconds, bulkhead (its
+            metrics, or `None`) and circuit_breaker (its state, or `None`). All keys are there from the start; with
             `metrics_enabled=False` the counters stay 0.
         """
         bulkhead, breaker = self._parts.bulkhead, self._parts.breaker
