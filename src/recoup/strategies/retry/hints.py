@@ -67,20 +67,21 @@ def seconds(value: object, wall: Callable[[], float]) -> float | None:
 
 
 def _asked(error: BaseException, wall: Callable[[], float]) -> float | None:
-    if isinstance(error, Refusal):  # ours is a lower bound, not a hint of the service
-        return None
     try:
-        own = seconds(getattr(error, "retry_after", None), wall)
-        if own is not None:
-            return own
-        sources = (error, error.result if isinstance(error, UnacceptableResult) else getattr(error, "response", None))
-        for source in sources:
-            hint = seconds(_header(source), wall)
-            if hint is not None:
-                return hint
+        own, response = getattr(error, "retry_after", None), getattr(error, "response", None)
+        if isinstance(error, UnacceptableResult):
+            response = error.result
+        elif own is None and response is None and getattr(error, "headers", None) is None:
+            return None  # nearly all errors: three looks are all that they pay
+        if isinstance(error, Refusal):  # ours is a lower bound, not a hint of the service
+            return None
+        hint = seconds(own, wall)
+        for source in (error, response):
+            if hint is None:
+                hint = seconds(_header(source), wall)
     except Exception:  # noqa: BLE001 - a property of somebody's that raises says nothing
         return None
-    return None
+    return hint
 
 
 def _header(source: Any) -> object:

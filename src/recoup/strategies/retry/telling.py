@@ -30,8 +30,8 @@ def tell(executor: RetryExecutor, run: RetryRun, error: Exception) -> None:
         nesting.mark(error, executor._plan, executor.name, run.attempts)
         if config.on_failure is not None:
             emit.call(config.on_failure, error)
-    elif run.delay is not None:
-        _repeat(executor, run, error)
+    elif run.delay is not None and (given := nesting.found(error, executor._plan)) is not None:
+        _repeat(executor, run, given)
     if emit.listeners:
         _emit(executor, run, error)
 
@@ -48,17 +48,14 @@ async def tell_async(executor: RetryExecutor, run: RetryRun, error: Exception) -
         nesting.mark(error, executor._plan, executor.name, run.attempts)
         if config.on_failure is not None:
             await emit.call_async(config.on_failure, error)
-    elif run.delay is not None:
-        _repeat(executor, run, error)
+    elif run.delay is not None and (given := nesting.found(error, executor._plan)) is not None:
+        _repeat(executor, run, given)
     if emit.listeners:
         _emit(executor, run, error)
 
 
-def _repeat(executor: RetryExecutor, run: RetryRun, error: Exception) -> None:
+def _repeat(executor: RetryExecutor, run: RetryRun, given: nesting.Mark) -> None:
     """Count and tell that an error is retried which a retry further in has given up on."""
-    given = nesting.found(error, executor._plan)
-    if given is None or run.delay is None:
-        return
     with _counting:
         executor._repeated += 1
     if emit.listeners:
