@@ -48,7 +48,7 @@ def test_keys_that_could_run_code(key: object) -> None:
     with pytest.raises(TypeError, match=r"what key\(\) gave must be text, a number, bytes, None or a tuple of these"):
         made().execute_sync(lambda key: key, key)
     with pytest.raises(TypeError, match="key must be text"):
-        made().try_acquire(key=key)  # type: ignore[arg-type]
+        made().try_acquire(key=key)
 
 
 def test_keys_by_hand(both: Both, clock: VirtualClock) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,11 @@ from recoup import (
     retry,
     subscribe,
 )
+from recoup._core import clock as seam
+from recoup._core.chain import Pending
 from recoup.events import CallDelayed, CallRefused
+from recoup.strategies.rate_limit import pumps
+from recoup.strategies.rate_limit.desk import Demand
 from recoup.testing import disabled, instant
 
 if TYPE_CHECKING:
@@ -288,6 +293,29 @@ async def test_a_plain_function_that_returns_a_coroutine(clock: VirtualClock) ->
         with pytest.raises(RateLimitExceeded):
             await surprising(3)
     assert calls == [0, 1, 2] * 2
+
+
+@pytest.mark.parametrize("factory", [pumps.limiting_async, pumps.limiting_each_async])
+async def test_the_async_pump_is_the_same(factory: Any) -> None:
+    """The asynchronous pumps hand over what they took as well, should they ever meet a synchronous pass (G5)."""
+    handed: list[Any] = []
+    pending = Pending(None)  # type: ignore[arg-type]
+
+    async def meeting() -> None:
+        raise pending
+
+    cells: Any = (lambda: Demand(1),) if factory is pumps.limiting_each_async else ()
+    with pytest.raises(Pending):
+        await factory(meeting, seam, *cells, lambda *_: True, None, handed.append)()
+    assert handed == [pending]
+
+
+def test_callables_without_python_parameters() -> None:
+    """A key or weight function of a builtin gets the arguments as they were given (G5)."""
+    limiter = rate_limit(rate=5, key=lambda *args: args, max_wait=0)
+    assert limiter.execute_sync(len, "abc") == 3
+    assert limiter.available(key=("abc",)) == 4
+    assert "key: 'Hashable' = no key" in str(inspect.signature(limiter.try_acquire))
 
 
 def test_blocks(both: Both, clock: VirtualClock, begun: list[float]) -> None:

@@ -269,6 +269,23 @@ def test_forked_children(mode: Any) -> None:
     assert limiter._desk.claim(desk_module.Demand(1), 7200, 9000).wait > (1400 if mode == "smooth" else 3500)
 
 
+@pytest.mark.parametrize("keyed", [False, True])
+def test_what_a_child_does(keyed: bool) -> None:
+    """The same in this process, step by step: a new lock, no claims, the permits as they were (G18)."""
+    limiter = made(rate=4, per=3600, burst=None, max_wait=7200, **({"key": str} if keyed else {}))
+    demand = desk_module.Demand(1, "a" if keyed else None)
+    desk = limiter._desk
+    claims = [desk.claim(demand, 7200, 9000) for _ in range(6)]
+    desk.give_back(claims[-1])
+    lock = desk._lock
+    desk.after_fork()
+    assert desk._lock is not lock
+    assert not desk._returned
+    assert desk.available(demand.key) == 0
+    desk.give_back(claims[-2])
+    assert desk.claim(demand, 7200, 9000).wait == pytest.approx(900, abs=5)
+
+
 def test_a_copy_is_the_limiter_itself() -> None:
     """What makes a limiter is what it shares."""
     import copy
