@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["lints"]
 
+_ONCE = ("bulkhead", "circuit_breaker", "adaptive_throttle")  # in one stack, the same object makes sense only once
+
 
 def lints(layers: Sequence[Strategy]) -> list[str]:
     """Give what is wrong with an order of layers; empty if nothing is.
@@ -34,11 +36,16 @@ def lints(layers: Sequence[Strategy]) -> list[str]:
                 "circuit_breaker stands outside retry: a whole series of attempts counts as one outcome, and an open "
                 "circuit cannot stop the retrying that is under way; put @circuit_breaker below @retry"
             )
+        if outer.kind == "adaptive_throttle" and "retry" in kinds:
+            found.append(
+                "adaptive_throttle stands outside retry: a whole series of attempts counts as one call, and none of "
+                "them can be held back; put @adaptive_throttle below @retry"
+            )
         if outer.kind == "deadline" and "retry" in kinds:
             found.extend(_deadline_outside_retry(outer, inside[kinds.index("retry") :]))
         if outer.kind == "fault_injection" and "fault_injection" not in [layer.kind for layer in layers[:index]]:
             found.extend(_faults_outside(kinds))
-        if outer.kind in ("bulkhead", "circuit_breaker") and any(layer is outer for layer in inside):
+        if outer.kind in _ONCE and any(layer is outer for layer in inside):
             found.append(
                 f"the same {outer.kind} stands twice in one stack: each call would take two of its places, or count "
                 "twice; leave one of them out"

@@ -14,6 +14,7 @@ from recoup import (
     RateLimitConfig,
     RateLimiter,
     RateLimitExceeded,
+    StackWarning,
     current_deadline,
     deadline,
     explain,
@@ -406,6 +407,14 @@ def test_explained() -> None:
     assert explain(stack).worst_seconds == 5
     inner = explain(rate_limit(rate=1, max_wait=3))
     assert inner.worst_calls == 1
+
+
+def test_twice_in_a_stack() -> None:
+    """The same limiter twice counts each call twice, and that is reported (G14)."""
+    limiter = made()
+    once = limiter(len)
+    with pytest.warns(StackWarning, match="the same rate_limit stands twice in one stack"):
+        limiter(once)
 
 
 def test_repr() -> None:

@@ -73,6 +73,7 @@ def test_deciding_never_hands_over_the_gil() -> None:
     assert handing_over(Bucket.admit) == []
     assert handing_over(Bucket.take) == []
     assert handing_over(Bucket.reserve) == []
+    assert handing_over(Bucket.cancel) == []
 
     class Naive:
         def __init__(self) -> None:

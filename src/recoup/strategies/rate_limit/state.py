@@ -9,9 +9,10 @@ wait knows for how long. Moments are promised in order of arrival, and whoever c
 
 `admit` takes no lock, so that a call which finds its permit pays for no more than a few sums. That is exact on an
 interpreter with a GIL, because a thread gives up the GIL only where something is called or a loop goes round: between
-reading the state and writing it, nothing here does either (a test looks at the bytecode). All others are called by
-whoever holds the lock of the limiter, and write what they have decided in the same way, so `admit` may come between
-them anywhere. So may a signal handler or a finaliser that makes a call of its own.
+reading the state and writing it, nothing here does either (a test looks at the bytecode). Without a GIL the limiter
+uses `take` instead. All others are called by whoever holds the lock of the limiter, and write what they have decided in
+the same way, so `admit` may come between them anywhere. So may a signal handler or a finaliser that makes a call of its
+own. Only a debugger that stops between two lines of `admit` can make two threads take one permit.
 
 A claim that is given back is free again only if nobody was promised a later moment: those who come after it keep
 theirs, and nobody new may go before them. So it waits in the row until all behind it are given back as well, or until
