@@ -79,6 +79,10 @@ if TYPE_CHECKING:
     from recoup.strategies.retry.config import RetryConfig as RetryConfig
     from recoup.strategies.retry.strategy import RetryExecutor as RetryExecutor
     from recoup.strategies.retry.strategy import retry as retry
+    from recoup.strategies.throttle.config import AdaptiveThrottleConfig as AdaptiveThrottleConfig
+    from recoup.strategies.throttle.refusal import ThrottledError as ThrottledError
+    from recoup.strategies.throttle.strategy import AdaptiveThrottle as AdaptiveThrottle
+    from recoup.strategies.throttle.strategy import adaptive_throttle as adaptive_throttle
     from recoup.workflow.config import ErrorRecoveryConfig as ErrorRecoveryConfig
     from recoup.workflow.config import RecoveryStrategy as RecoveryStrategy
     from recoup.workflow.factories import create_circuit_breaker_workflow as create_circuit_breaker_workflow
@@ -141,6 +145,9 @@ _HOMES = {
     "strategies.retry.budget": ("RetryBudget",),
     "strategies.retry.config": ("BackoffStrategy", "RetryAfter", "RetryConfig"),
     "strategies.retry.strategy": ("RetryExecutor", "retry"),
+    "strategies.throttle.config": ("AdaptiveThrottleConfig",),
+    "strategies.throttle.refusal": ("ThrottledError",),
+    "strategies.throttle.strategy": ("AdaptiveThrottle", "adaptive_throttle"),
     "workflow.config": ("ErrorRecoveryConfig", "RecoveryStrategy"),
     "workflow.factories": ("create_circuit_breaker_workflow", "create_retry_workflow"),
     "workflow.record": ("ExecutionRecord",),
@@ -150,6 +157,8 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AIMDLimit",
+    "AdaptiveThrottle",
+    "AdaptiveThrottleConfig",
     "BackoffStrategy",
     "Bulkhead",
     "BulkheadConfig",
@@ -197,10 +206,12 @@ __all__ = [
     "StackWarning",
     "Strategy",
     "Subscription",
+    "ThrottledError",
     "TimeLimiter",
     "UnacceptableResult",
     "VegasLimit",
     "WorkersBusyError",
+    "adaptive_throttle",
     "bulkhead",
     "cached",
     "circuit_breaker",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 # Every public decorator, as a program would write it; what may fail is tried at most three times.
 EXPRESSIONS = {
+    "adaptive_throttle": "recoup.adaptive_throttle(multiplier=1000)",
     "bulkhead": "recoup.bulkhead(max_concurrent=2)",
     "cached": "recoup.cached(60)",
     "circuit_breaker": "recoup.circuit_breaker(failure_threshold=3, timeout=30)",

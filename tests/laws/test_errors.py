@@ -29,6 +29,7 @@ SAMPLES: list[BaseException] = [
     errors.CircuitBreakerError(name="api", wait_time=math.inf),
     errors.BulkheadTimeoutError(name="api", max_concurrent=10, waited=0.5),
     errors.BulkheadFullError(name="api", max_concurrent=10, max_queue_size=100),
+    recoup.ThrottledError(name="api", odds=0.25),
     errors.DeadlineExceeded(seconds=2.0, started=True, name="global_timeout", abandoned=True),
     errors.UnacceptableResult({"status": 500}),
     errors.RetryExhausted(attempts=3, elapsed=1.5, reason="max_attempts=3", last_result=None),
