@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["lints"]
 
-_ONCE = ("bulkhead", "circuit_breaker", "adaptive_throttle")  # in one stack, the same object makes sense only once
+_ONCE = ("adaptive_throttle", "bulkhead", "circuit_breaker", "rate_limit")  # the same object, in one stack
 
 
 def lints(layers: Sequence[Strategy]) -> list[str]:
