@@ -74,12 +74,13 @@ class Backoff:
         config: A checked configuration.
     """
 
-    __slots__ = ("_config", "_high", "_initial", "_longest", "_low", "_spread")
+    __slots__ = ("_config", "_high", "_initial", "_longest", "_low", "_never", "_spread")
 
     def __init__(self, config: RetryConfig) -> None:
         self._config = config
         self._initial = cast("float", config.initial_delay)  # the config made seconds of both
         self._longest = cast("float", config.max_delay)
+        self._never = not self._initial and isinstance(config.backoff_strategy, BackoffStrategy)  # waits at all
         self._low, self._high = _share(config)
         self._spread = _spread(config)
 
@@ -107,6 +108,8 @@ class Backoff:
         Returns:
             Seconds, never above `max_delay`, and the memory for the next one.
         """
+        if self._never:
+            return 0.0, None
         strategy, longest = self._config.backoff_strategy, self._longest
         if not isinstance(strategy, BackoffStrategy):
             delay, memory = self._own(strategy, n, memory)
@@ -162,8 +165,6 @@ class Backoff:
 
     def _smooth(self, n: int, memory: Memory, uniform: Uniform) -> tuple[float, Memory]:
         """Give the step of a curve from the last moment on it to one that is drawn within the n-th unit of its time."""
-        if not self._initial:
-            return 0.0, None
         moment = n - 1 + uniform(0.0, 1.0)
         try:
             reached = 2.0**moment * math.tanh(math.sqrt(_SMOOTHING * moment))

@@ -28,9 +28,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["asked", "seconds"]
+__all__ = ["asked", "may_ask", "seconds"]
 
 _SECONDS = re.compile(r"\d+(\.\d*)?", re.ASCII)  # whole ones by the book; some services send fractions
+
+
+def may_ask(error: BaseException) -> bool:
+    """Tell whether to look closer: nearly no error carries a hint, and every failure pays for the search."""
+    try:
+        return (
+            getattr(error, "response", None) is not None
+            or getattr(error, "headers", None) is not None
+            or getattr(error, "retry_after", None) is not None
+            or isinstance(error, BaseExceptionGroup)
+        )
+    except Exception:  # noqa: BLE001 - a property of somebody's that raises says nothing
+        return False
 
 
 def asked(error: BaseException, wall: Callable[[], float]) -> float | None:
@@ -67,15 +80,11 @@ def seconds(value: object, wall: Callable[[], float]) -> float | None:
 
 
 def _asked(error: BaseException, wall: Callable[[], float]) -> float | None:
+    if isinstance(error, Refusal):  # ours is a lower bound, not a hint of the service
+        return None
     try:
-        own, response = getattr(error, "retry_after", None), getattr(error, "response", None)
-        if isinstance(error, UnacceptableResult):
-            response = error.result
-        elif own is None and response is None and getattr(error, "headers", None) is None:
-            return None  # nearly all errors: three looks are all that they pay
-        if isinstance(error, Refusal):  # ours is a lower bound, not a hint of the service
-            return None
-        hint = seconds(own, wall)
+        response = error.result if isinstance(error, UnacceptableResult) else getattr(error, "response", None)
+        hint = seconds(getattr(error, "retry_after", None), wall)
         for source in (error, response):
             if hint is None:
                 hint = seconds(_header(source), wall)

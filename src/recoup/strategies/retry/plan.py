@@ -97,7 +97,9 @@ class RetryPlan:
 
     def hint(self, error: BaseException, wall: Callable[[], float]) -> float | None:
         """Give the seconds that the service asks to wait, if it does and is listened to."""
-        return hints.asked(error, wall) if self._obeys else None
+        if self._obeys and (self.judges or hints.may_ask(error)):
+            return hints.asked(error, wall)
+        return None
 
     def judge(self, result: Any) -> UnacceptableResult | None:
         """Turn a result down, or accept it with None."""
