@@ -264,12 +264,16 @@ def test_a_clock_that_goes_backwards(make: Any, reserved: bool) -> None:
 def test_a_clock_that_goes_backwards_in_a_busy_time() -> None:
     """The same when the bucket has not been full for long, and calls came at once last (G12)."""
     state = bucket(rate=1, burst=2)
+    assert state.take(1, 100.0)
     for turn in range(4000):
         assert state.take(1, 100.0 + turn)
-    assert waits(state, 1000.0, 3) == [0.0, 1.0, 2.0]
+    assert state._since == 100.0
+    assert waits(state, 1000.0, 3) == [1.0, 2.0, 3.0]
     claim = state.reserve(1, 1000.0, FOREVER, FOREVER)
     state.cancel(claim, 500.0)
-    assert waits(state, 500.0, 1) == [3.0]
+    assert waits(state, 500.0, 1) == [4.0]
+    state.reconfigure(RateLimitConfig(rate=1, burst=2), 50.0)
+    assert waits(state, 50.0, 1) == [5.0]
 
 
 def test_a_call_between_looking_back_and_mending_it() -> None:
@@ -346,6 +350,23 @@ def test_another_rate_in_between() -> None:
     assert state.take(1, 100.0)
     state.reconfigure(RateLimitConfig(rate=2, burst=1), 100.5)
     assert waits(state, 100.5, 2) == [0.25, 0.75]
+
+
+def test_claims_of_before_give_nothing_back() -> None:
+    """A claim that was made at another rate, or before a fork, is not counted among those of now."""
+    for change in (
+        lambda state: state.reconfigure(RateLimitConfig(rate=1, burst=1), 100.0),
+        lambda state: state.desert(100.0),
+    ):
+        state = bucket()
+        assert state.take(1, 100.0)
+        old = state.reserve(1, 100.0, FOREVER, FOREVER)
+        change(state)
+        assert state._row is None
+        waits(state, 100.0, 2)
+        before = state._taken
+        state.cancel(old, 100.0)
+        assert state._taken == before
 
 
 def test_a_call_while_the_rate_changes() -> None:
