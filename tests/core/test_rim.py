@@ -16,8 +16,7 @@ from typing import Any
 
 import pytest
 
-from recoup import RetryExecutor, layers_of, retry
-from recoup._core import rim
+from recoup import RetryExecutor, bulkhead, layers_of, retry
 
 ROOT = Path(__file__).parents[2]
 
@@ -342,19 +341,15 @@ def test_layers_of_finds_the_layers_of_everything() -> None:
 
 
 def test_a_rim_does_not_outlive_its_function() -> None:
-    """The list of rims holds nothing alive."""
+    """Nothing but the decorated function holds the rim, and with it the undecorated one."""
 
     def function() -> None: ...
 
-    gc.collect()
-    before = len(rim._rims)
     decorated: Any = quick()(function)
-    assert len(rim._rims) == before + 1
-    gone = weakref.ref(decorated)
-    del decorated
+    gone, target = weakref.ref(decorated), weakref.ref(function)
+    del decorated, function
     gc.collect()
-    assert gone() is None
-    assert len(rim._rims) == before
+    assert gone() is target() is None
 
 
 def test_the_name_is_that_of_the_first_function() -> None:
@@ -389,3 +384,45 @@ def test_a_function_can_be_sent_to_a_process_pool() -> None:
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.stdout == "6\n", done.stderr
+
+
+def test_a_function_that_calls_itself_is_not_kept() -> None:
+    """What is decorated inside a function dies with it, also if its own body refers to it (G11)."""
+
+    def made() -> weakref.ref[Any]:
+        @retry
+        def countdown(number: int) -> int:
+            return number and countdown(number - 1)
+
+        assert countdown(3) == 0
+        return weakref.ref(countdown)
+
+    kept = made()
+    gc.collect()
+    assert kept() is None
+
+
+def test_a_copied_attribute_makes_no_rim() -> None:
+    """`functools.wraps` copies whatever is on a function; the layers of another one are not one's own (G5)."""
+
+    @retry
+    def inner() -> int:
+        return 1
+
+    @functools.wraps(inner)
+    def foreign() -> int:
+        return inner() + 1
+
+    assert layers_of(foreign) == ()
+    assert bulkhead(foreign)() == 2
+
+
+def test_an_attribute_that_is_copied_by_value_is_no_rim() -> None:
+    """Tools that pickle functions by value, attributes and all, get a function without layers, and no error."""
+
+    @retry
+    def fetch() -> int:
+        return 1
+
+    attributes = pickle.loads(pickle.dumps(fetch.__dict__["__recoup__"]))  # noqa: S301 - what we pickled ourselves
+    assert attributes is None

@@ -3,8 +3,9 @@
 A function becomes a native function again, so methods bind, pickle and copy as ever. wrapt carries what a native
 function cannot (callable objects, partials, bound methods, foreign descriptors) and is imported only then.
 
-The layers of a rim are kept beside it, in a weak dictionary, not on it: `functools.wraps` copies attributes, and a
-foreign decorator in the middle of a stack would pass for one of ours and be dropped.
+The layers of a rim are kept on the function, together with whose they are: `functools.wraps` copies attributes, and a
+foreign decorator in the middle of a stack would pass for one of ours and be dropped. A weak dictionary beside it would
+keep a function alive for ever whose own body refers to it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import warnings
 from pickle import PicklingError
 from types import FunctionType, MethodType
 from typing import NamedTuple
-from weakref import WeakKeyDictionary
+from weakref import ref
 
 from recoup._core import chain, lint
 from recoup._core.colour import Colour, colour_of
@@ -37,7 +38,20 @@ class Rim(NamedTuple):
     layers: tuple[Strategy, ...]
 
 
-_rims: WeakKeyDictionary[Any, Rim] = WeakKeyDictionary()
+class _Mark:
+    """A rim on its function; on another function, to which it was copied, it means nothing."""
+
+    __slots__ = ("owner", "rim")
+
+    def __init__(self, owner: FunctionType, rim: Rim) -> None:
+        self.owner = ref(owner)
+        self.rim = rim
+
+    def __reduce__(self) -> Any:
+        return type(None), ()  # a tool that pickles functions by value, attributes and all, makes another function
+
+
+_MARK = "__recoup__"
 
 
 def recover(target: Any, layer: Strategy) -> Any:
@@ -111,17 +125,15 @@ def _known(target: Any) -> Rim | None:
         carried = getattr(target, "_self_recoup_rim", None)
         if isinstance(carried, Rim) and getattr(target, "_self_parent", None) is None:
             return carried
-    try:
-        return _rims.get(target)
-    except TypeError:  # no weak reference or no hash: certainly none of ours
-        return None
+    mark = target.__dict__.get(_MARK) if isinstance(target, FunctionType) else None
+    return mark.rim if isinstance(mark, _Mark) and mark.owner() is target else None
 
 
 def _native(named: Any, rim: Rim, colour: Colour) -> Any:
     function: Any = chain.compose(rim.layers, rim.target, colour)
     functools.update_wrapper(function, named)
     function.__wrapped__ = rim.target
-    _rims[function] = rim
+    function.__dict__[_MARK] = _Mark(function, rim)
     return function
 
 
