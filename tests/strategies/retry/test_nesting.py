@@ -182,6 +182,22 @@ def test_a_timeout_of_what_is_not_idempotent_is_not_retried(both: Both, clock: V
         assert both.call(protect(both, Script(error, "ok"), idempotent=said, initial_delay=0)) == "ok"
 
 
+@pytest.mark.parametrize("said", [None, False, True])
+def test_abandoned_work_is_repeated_only_if_declared_idempotent(
+    both: Both, clock: VirtualClock, said: bool | None
+) -> None:
+    """A second call would run beside the first, which goes on in its thread (D3)."""
+    script = Script(DeadlineExceeded(seconds=1, started=True, abandoned=True), "ok")
+    function = protect(both, script, idempotent=said, initial_delay=0)
+    if said:
+        assert both.call(function) == "ok"
+        return
+    with pytest.raises(DeadlineExceeded) as caught:
+        both.call(function)
+    why = "it is a timeout" if said is False else "its work goes on in a thread"
+    assert f"1 attempt, given up 0 s after the first failure: {why}" in caught.value.__notes__[0]
+
+
 def test_a_refusal_is_no_timeout_of_running_work(both: Both, clock: VirtualClock) -> None:
     """The function never ran, so it may be called again (R12, G13)."""
     for refusal in (BulkheadTimeoutError(name="b", max_concurrent=1), DeadlineExceeded(seconds=1, started=False)):

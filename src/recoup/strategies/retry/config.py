@@ -57,7 +57,8 @@ class RetryConfig:
         nested: What is done with an error that a retry further in has given up on: "allow" (retry it, so that attempts
             multiply; an event says so) or "once" (pass it on with a note). Default "allow": what is written is done.
         idempotent: False forbids retrying timeouts: a call that timed out may have had its effect. True says that the
-            function may be repeated. Default `None`: nothing is said, and timeouts are retried like other errors.
+            function may be repeated, even while an earlier call of it, which its caller no longer waits for, goes on in
+            a thread (`DeadlineExceeded.abandoned`). Default `None`: that alone is not retried, other timeouts are.
         replay: What is done with a generator that fails after its first item: "repeat" (start it anew, its items come
             again from the first) or "resume" (start it anew and leave out as many items as were handed out, for a
             generator that gives the same ones each time). Default `None`: the error propagates.

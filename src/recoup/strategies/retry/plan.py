@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recoup._core import conditions
-from recoup.errors import RecoveryError, UnacceptableResult, is_refusal
+from recoup.errors import DeadlineExceeded, RecoveryError, UnacceptableResult, is_refusal
 from recoup.strategies.retry import hints, nesting
 from recoup.strategies.retry.backoff import Backoff
 from recoup.strategies.retry.config import RetryAfter
@@ -88,6 +88,8 @@ class RetryPlan:
         """Say why an error that is one to retry is passed on all the same; an empty text if nothing is against it."""
         if self._unsafe and is_timeout(error):
             return "it is a timeout, and the function is not idempotent"
+        if isinstance(error, DeadlineExceeded) and error.abandoned and not self.config.idempotent:
+            return "its work goes on in a thread, and the function is not declared idempotent"
         if self._once:
             given = nesting.found(error, self)
             if given is not None:

@@ -14,7 +14,7 @@ import math
 
 from recoup._core import conditions
 from recoup._core.notes import blame, note
-from recoup.errors import Refusal, RetryExhausted
+from recoup.errors import DeadlineExceeded, Refusal, RetryExhausted
 from recoup.strategies.retry import nesting
 from recoup.strategies.retry.plan import RetryPlan, is_timeout
 
@@ -109,7 +109,7 @@ class RetryRun:
         if not retryable:
             self._stop(error, f"{type(error).__qualname__} is not retried" if self.attempts > 1 else "")
             return
-        if plan.careful and (objection := plan.objection(error)):
+        if (plan.careful or isinstance(error, DeadlineExceeded)) and (objection := plan.objection(error)):
             self._stop(error, objection)
             return
         if self.attempts >= plan.config.max_attempts:
