@@ -64,6 +64,18 @@ class BalanceMachine(RuleBasedStateMachine):
             self.balance.record(float(self.now), accepted=accepted)
             self.model.calls.append((self.model.number, accepted))
 
+    @rule(times=st.integers(1, 5))
+    def tick(self, times: int) -> None:
+        """Count accepted calls as the pumps do: without the lock while it is calm."""
+        calm = self.balance.calm_from <= self.now < self.balance.calm_until
+        self.model.turn(self.now)
+        for _ in range(times):
+            if calm:
+                self.balance.tick()
+            else:
+                self.balance.record(float(self.now), accepted=True)
+            self.model.calls.append((self.model.number, True))
+
     @rule(lot=st.floats(0, 1, exclude_max=True))
     def ask(self, lot: float) -> None:
         self.model.turn(self.now)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from recoup.strategies.throttle.state import SLICES, Balance
+from recoup.strategies.throttle.state import SLICES, Balance, ticks
 
 
 def balance(multiplier: float = 2.0, seconds: float = 120.0) -> Balance:
@@ -112,6 +112,21 @@ def test_calm() -> None:
     assert (made.calm_from, made.calm_until) == (1.0, 2.0)
     made.odds(0.25)
     assert (made.calm_from, made.calm_until) == (0.25, 1.25)
+
+
+def test_ticks() -> None:
+    """What is ticked off counts like what is recorded, in the slice in which it was (L2)."""
+    made = balance(seconds=24.0)
+    for _ in range(3):
+        made.tick()
+    fill(made, 7, 0, now=1.0)
+    assert made.odds(1.0) == pytest.approx(4 / 11)
+    assert (made.requests, made.accepts) == (10, 3)
+    assert made.odds(24.0) == pytest.approx(7 / 8), "the ticks were in the slice before"
+    assert (made.requests, made.accepts) == (7, 0)
+    assert [ticks(locked=True)() for _ in range(2)] == [1, 1]
+    number = ticks(locked=True)
+    assert [number(), number()] == [1, 2]
 
 
 def test_memory_is_fixed() -> None:

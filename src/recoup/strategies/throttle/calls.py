@@ -82,9 +82,12 @@ class Calls:
 
     def returned(self, result: object) -> None:
         """Count a call that returned something."""
-        if self._bad is not None:
-            off = mode.active and mode.off()
-            self._record(accepted=off or not conditions.plainly("failure_on_result", self._bad(result)))
+        if self._bad is not None and self._turned_down(result):
+            self._record(accepted=False)
+            return
+        balance = self._balance
+        if balance.calm_from <= clock.monotonic() < balance.calm_until:
+            balance.tick()
         else:
             self._record(accepted=True)
 
@@ -118,6 +121,11 @@ class Calls:
             return odds, balance.requests, balance.accepts, balance.held_back
         finally:
             self._release()
+
+    def _turned_down(self, result: object) -> bool:
+        """Ask the user's predicate; with recovery off nothing counts as a failure."""
+        assert self._bad is not None  # noqa: S101 - asked only then
+        return not (mode.active and mode.off()) and bool(conditions.plainly("failure_on_result", self._bad(result)))
 
     def _record(self, *, accepted: bool) -> None:
         if self._owned():  # in the midst of a decision that a signal handler or finaliser has interrupted

@@ -12,6 +12,10 @@ Lately: the time is cut into slices, and the newest `SLICES` count, the running 
 there are running totals: fixed memory and a few steps a call, whatever the window and the traffic. After idling longer
 than the window nothing old counts.
 
+While nobody is held back, a call that was accepted only takes a number of a counter that hands out each once
+(`tick`), and needs no lock for that: it can but lower the odds. What was ticked off is added to the slice of its time
+by the next one who looks, and somebody looks whenever a slice is over (`calm_until`).
+
 Nobody locks here: whoever calls does, except where something is marked as lock-free. A balance neither reads a clock
 nor draws lots.
 
@@ -21,15 +25,20 @@ Source: B. Beyer et al., "Site Reliability Engineering", 2016, chapter 21, "Hand
 from __future__ import annotations
 
 import math
+import sys
+from itertools import count
+from threading import Lock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["SLICES", "Balance"]
+__all__ = ["SLICES", "Balance", "ticks"]
 
 SLICES = 24
 """Into how many slices a window is cut; five seconds each of the usual two minutes."""
+
+_GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()  # free-threaded builds know the question
 
 
 class Balance:
@@ -46,26 +55,32 @@ class Balance:
         held_back: Calls held back since the beginning.
         calm_from: From when on (lock-free) nobody is held back, until `calm_until`, as long as nothing is counted.
         calm_until: Until when; infinitely long ago while calls may be held back.
+        tick: Count a call that was accepted, while it is calm (lock-free).
     """
 
     __slots__ = (
         "_accepted",
         "_begun",
         "_index",
+        "_looks",
         "_multiplier",
         "_requested",
+        "_ticked",
         "_width",
         "accepts",
         "calm_from",
         "calm_until",
         "held_back",
         "requests",
+        "tick",
     )
 
     def __init__(self, multiplier: float, seconds: float, now: float) -> None:
         self._multiplier = multiplier
         self._width = seconds / SLICES
         self.held_back = 0
+        self.tick = ticks()
+        self._looks = self._ticked = 0
         self._clear(now)
 
     def _clear(self, now: float) -> None:
@@ -111,6 +126,7 @@ class Balance:
 
     def _turn(self, now: float) -> None:
         """Go on to the slice of this moment, and forget what is too old."""
+        self._take_in()
         begun = self._begun
         if now < begun:  # the clock went backwards: the slice begins anew (rule G12)
             self._begun = now
@@ -130,8 +146,37 @@ class Balance:
         self._begun = begun + int(passed) * self._width
         self._look()
 
+    def _take_in(self) -> None:
+        """Add what was ticked off to the running slice."""
+        self._looks += 1
+        new = self.tick() - self._looks - self._ticked  # a counter tells its number only by counting on
+        if new:
+            self._ticked += new
+            self._requested[self._index] += new
+            self._accepted[self._index] += new
+            self.requests += new
+            self.accepts += new
+
     def _look(self) -> None:
         """Say until when nobody needs to ask for the odds."""
         self.calm_from = self._begun
         calm = self.requests <= self._multiplier * self.accepts
         self.calm_until = self._begun + self._width if calm else -math.inf
+
+
+def ticks(*, locked: bool = not _GIL) -> Callable[[], int]:
+    """Make a function that gives 1, 2, 3 ... to any number of threads, each number once.
+
+    Args:
+        locked: Whether a lock is needed: `itertools.count` is atomic under the GIL only. Default: if there is no GIL.
+    """
+    step = count(1).__next__
+    if not locked:
+        return step
+    lock = Lock()
+
+    def number() -> int:
+        with lock:
+            return step()
+
+    return number

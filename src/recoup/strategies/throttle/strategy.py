@@ -41,8 +41,8 @@ class AdaptiveThrottle(Strategy):
         config: What counts and how much of it; default `AdaptiveThrottleConfig()`.
         name: What errors, events and `repr` call it. Default: the name of the first function it decorates.
 
-    Thread and loop safety: one object serves any number of threads, tasks and event loops; a call of a healthy service
-    takes one short lock, to be counted. A forked child begins with empty counts.
+    Thread and loop safety: one object serves any number of threads, tasks and event loops, and counts exactly; a call
+    of a healthy service takes no lock. A forked child begins with empty counts.
 
     Source: B. Beyer et al., "Site Reliability Engineering", 2016, chapter 21, "Handling Overload".
 
