@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from recoup.strategies.bulkhead.limits import AIMDLimit as AIMDLimit
     from recoup.strategies.bulkhead.limits import Gradient2Limit as Gradient2Limit
     from recoup.strategies.bulkhead.limits import VegasLimit as VegasLimit
+    from recoup.strategies.bulkhead.lines import queue_as as queue_as
     from recoup.strategies.bulkhead.strategy import Bulkhead as Bulkhead
     from recoup.strategies.cache.config import CacheConfig as CacheConfig
     from recoup.strategies.cache.strategy import Cache as Cache
@@ -119,6 +120,7 @@ _HOMES = {
     "strategies.bulkhead.decorator": ("bulkhead",),
     "strategies.bulkhead.histogram": ("Histogram",),
     "strategies.bulkhead.limits": ("AIMDLimit", "Gradient2Limit", "VegasLimit"),
+    "strategies.bulkhead.lines": ("queue_as",),
     "strategies.bulkhead.strategy": ("Bulkhead",),
     "strategies.cache.config": ("CacheConfig",),
     "strategies.cache.strategy": ("Cache", "cached"),
@@ -228,6 +230,7 @@ __all__ = [
     "inject_faults",
     "layers_of",
     "metrics_only",
+    "queue_as",
     "rate_limit",
     "registry",
     "retry",

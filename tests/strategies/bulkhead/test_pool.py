@@ -215,13 +215,24 @@ def test_ctrl_c_frees_the_caller_but_not_the_place() -> None:
     """A plain caller that is interrupted leaves; the place comes back when the work ends (B3)."""
     guard = made(max_concurrent=1)
     busy = Busy()
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    main = threading.get_ident()
+    left = threading.Event()
+
+    def work() -> str:
+        while not left.wait(0.001):  # one that comes right before the lock is waited for would not end the wait
+            signal.pthread_kill(main, signal.SIGALRM)
+        return busy()
+
+    def interrupt(*_: object) -> None:
+        if not left.is_set():
+            left.set()
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - the signal may come at any moment from then on
-            signal.setitimer(signal.ITIMER_REAL, 0.02)
-            guard.execute_sync(busy)
+        with pytest.raises(KeyboardInterrupt):
+            guard.execute_sync(work)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert guard.running == 1
     busy.end.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, get_args
 
 from recoup._core import checks
 
@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from recoup.strategies.bulkhead.limits import AdaptiveLimit
     from recoup.typing import Seconds
 
-__all__ = ["BulkheadConfig"]
+__all__ = ["BulkheadConfig", "QueueOrder"]
+
+QueueOrder: TypeAlias = Literal["oldest_first", "priority", "fair", "newest_first"]
+ORDERS = get_args(QueueOrder)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,9 @@ class BulkheadConfig:
         adaptive: An `AIMDLimit`, `VegasLimit` or `Gradient2Limit` that learns how many calls may run at once; it starts
             with `max_concurrent`. Each call then costs a few microseconds more. Default `None`: the limit stays.
         histograms: Whether `bulkhead.histograms` tells how long calls waited and ran. Default False.
+        queue_order: Who of those who wait is next. "oldest_first"; "priority", higher ones first; "fair", one of each
+            key in turn (priorities and keys are given by `queue_as`); "newest_first", as soon as somebody has been
+            waiting for 0.1 s without interruption, and oldest first until then. Default "oldest_first".
 
     Raises:
         TypeError: If a value has the wrong type; the message names the argument.
@@ -52,6 +58,7 @@ class BulkheadConfig:
     track_metrics: bool = True
     adaptive: AdaptiveLimit | None = None
     histograms: bool = False
+    queue_order: QueueOrder = "oldest_first"
 
     def __post_init__(self) -> None:
         checks.count("max_concurrent", self.max_concurrent)
@@ -61,6 +68,8 @@ class BulkheadConfig:
         checks.count("thread_pool_size", self.thread_pool_size)
         checks.boolean("track_metrics", self.track_metrics)
         checks.boolean("histograms", self.histograms)
+        if self.queue_order not in ORDERS:
+            raise ValueError(f"queue_order must be one of {', '.join(ORDERS)}, not {checks.shown(self.queue_order)}")
         if self.adaptive is not None:
             self._check_adaptive(self.adaptive)
 
@@ -96,3 +105,4 @@ if TYPE_CHECKING:
         track_metrics: bool
         adaptive: AdaptiveLimit | None
         histograms: bool
+        queue_order: QueueOrder

@@ -55,21 +55,22 @@ class Gate:
         limit: How many calls may be inside at once.
         most_waiting: How many may wait.
         threads: How many of those inside may be pooled ones.
+        line: In what calls wait (lines.py), where the next is not simply the one who came first.
 
     Attributes:
         back: Give a place back: `gate.back(place)`, then `gate.settle()` if `gate.queue` is not empty.
-        queue: Who waits, in order of arrival. Outsiders may only ask whether it is empty, and its length.
+        queue: Who waits, the next one first. Outsiders may only ask whether it is empty, and its length.
         seats: What there is a limit of.
     """
 
-    def __init__(self, limit: int, most_waiting: int, threads: int = 0) -> None:
+    def __init__(self, limit: int, most_waiting: int, threads: int = 0, line: Any = None) -> None:
         self._most_waiting = most_waiting
         self._threads = threads
         self.seats = Seats(ref(self), limit)
         self._free = self.seats.free
         self._pop: Callable[[], Place] = self._free.pop
         self.back: Callable[[Place], None] = self._free.append
-        self.queue: OrderedDict[Ticket, None] = OrderedDict()
+        self.queue: OrderedDict[Ticket, None] = OrderedDict() if line is None else line
         self._notes: deque[tuple[Callable[[Gate, Any], object], object]] = deque()
         self.after_fork()
         waiting.at_fork(self)

@@ -27,6 +27,14 @@ if TYPE_CHECKING:
 __all__ = ["Bulkhead"]
 
 
+ORDER_WORDS = {
+    "oldest_first": "first come first served",
+    "priority": "higher priorities first",
+    "fair": "one of each key in turn",
+    "newest_first": "newest first under overload",
+}
+
+
 class Bulkhead(Strategy):
     """Let only so many calls run at once; let some wait in order of arrival, and turn the others away.
 
@@ -62,8 +70,14 @@ class Bulkhead(Strategy):
         super().__init__(name=name)
         self.config = config
         self._meter: Meter | None = None
-        self._gate = Gate(*self._limits())
-        if _metered(config):
+        self._ranked: Callable[[], object] | None = None
+        line: Any = None
+        if config.queue_order != "oldest_first":
+            from recoup.strategies.bulkhead import lines  # noqa: PLC0415 - paid for by those who use it
+
+            line, self._ranked = lines.made(config.queue_order), lines.ranked
+        self._gate = Gate(*self._limits(), line)
+        if config.histograms or config.adaptive is not None:
             from recoup.strategies.bulkhead.meter import Meter  # noqa: PLC0415 - paid for by those who measure
 
             self._meter = Meter(self._gate, config)
@@ -96,9 +110,8 @@ class Bulkhead(Strategy):
 
         Raises:
             TypeError: For an unknown field, a value of the wrong type, or changes beside a config.
-            ValueError: For a value out of range; for `use_thread_pool`, `histograms` and an adaptive limit, which are
-                settled for the functions that were decorated (but one adaptive limit may replace another). Then nothing
-                was changed.
+            ValueError: For a value out of range; for `use_thread_pool`, `histograms`, `queue_order` and an adaptive
+                limit, which are settled (but one adaptive limit may replace another). Then nothing was changed.
 
         Any thread, task, signal handler or finaliser may call this at any time. Of two that do so at once, one wins.
 
@@ -113,10 +126,10 @@ class Bulkhead(Strategy):
             raise TypeError(f"reconfigure() takes a config or fields, not both: {', '.join(sorted(changes))} given")
         checks.instance("config", config, BulkheadConfig)
         old = self.config
-        if (config.use_thread_pool, _metered(config)) != (old.use_thread_pool, _metered(old)):
+        if _settled(config) != _settled(old):
             raise ValueError(
-                "use_thread_pool, histograms, and whether there is an adaptive limit, must stay as they are in "
-                f"bulkhead {self.name!r}: its functions were decorated for that; make another Bulkhead"
+                "use_thread_pool, histograms, queue_order, and whether there is an adaptive limit, must stay as they "
+                f"are in bulkhead {self.name!r}: it was made for that; make another Bulkhead"
             )
         self.config = config
         if self._meter is not None and (config.adaptive, config.max_concurrent) != (old.adaptive, old.max_concurrent):
@@ -227,9 +240,8 @@ class Bulkhead(Strategy):
         adapts = "" if config.adaptive is None else f", a limit that adapts ({type(config.adaptive).__name__})"
         says = [f"lets {self.limit} calls run at once, over threads and event loops together{adapts}"]
         if config.max_queue_size:
-            says.append(
-                f"lets {config.max_queue_size} more wait for up to {config.queue_timeout:g} s, first come first served"
-            )
+            order = ORDER_WORDS[config.queue_order]
+            says.append(f"lets {config.max_queue_size} more wait for up to {config.queue_timeout:g} s, {order}")
         says.append("refuses the others; refusals of ours open no circuit and are not retried")
         return says
 
@@ -261,7 +273,6 @@ class Bulkhead(Strategy):
         return TaskJob(pool, self._gate, await self._wait_async(pooled=True), fn, self.name)
 
 
-def _metered(config: BulkheadConfig) -> tuple[bool, bool] | None:
-    """Tell whether calls have to be measured, and what for."""
-    asked = (config.adaptive is not None, config.histograms)
-    return asked if any(asked) else None
+def _settled(config: BulkheadConfig) -> tuple[object, ...]:
+    """Tell what cannot change any more."""
+    return config.use_thread_pool, config.histograms, config.queue_order, config.adaptive is None

@@ -104,14 +104,16 @@ class Ticket:
         waiter: Whom to wake; `None` for a call that will not wait.
         pooled: Whether the call also needs one of the gate's threads.
         place: What it was given; `None` while it waits.
+        rank: What decides its turn, where that is not the order of arrival.
     """
 
-    __slots__ = ("place", "pooled", "waiter")
+    __slots__ = ("place", "pooled", "rank", "waiter")
 
     def __init__(self, waiter: Any, *, pooled: bool = False) -> None:
         self.waiter = waiter
         self.pooled = pooled
         self.place: Place | None = None
+        self.rank: Any = None
 
 
 def uncounted() -> Place:

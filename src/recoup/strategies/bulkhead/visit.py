@@ -155,4 +155,7 @@ def _begun(bulkhead: Bulkhead, waiter: Callable[[], Any], *, pooled: bool) -> Vi
     gate, config = bulkhead._gate, bulkhead.config
     crowded = len(gate.queue) >= config.max_queue_size  # then a refusal need not cost a waiter
     waited = None if bulkhead._meter is None else bulkhead._meter.waited
-    return Visit(gate, config, bulkhead.name, None if crowded else waiter(), pooled=pooled, waited=waited)
+    visit = Visit(gate, config, bulkhead.name, None if crowded else waiter(), pooled=pooled, waited=waited)
+    if bulkhead._ranked is not None:
+        visit.ticket.rank = bulkhead._ranked()
+    return visit
