@@ -50,7 +50,7 @@ def recording(both: Both, clock: VirtualClock, begun: list[float]) -> Any:
     start = clock.monotonic()
 
     def work() -> float:
-        begun.append(round(clock.monotonic() - start, 6))
+        begun.append(round(clock.monotonic() - start, 3))
         return begun[-1]
 
     return both.wrap(work)

@@ -105,21 +105,22 @@ def test_threads_and_loops_share_one_limit() -> None:
     assert max(begun) - min(begun) >= 39 / 200 - 0.01
 
 
-@pytest.mark.parametrize("mode", ["smooth", "window"])
-async def test_first_come_first_served(clock: VirtualClock, mode: Any) -> None:
-    """Calls begin in the order in which they came (L1)."""
-    limiter = made(burst=None if mode == "window" else 1, rate=1, mode=mode, max_wait=1000)
+@pytest.mark.parametrize(("mode", "rate"), [("smooth", 1), ("smooth", 5), ("window", 1), ("window", 5), ("window", 20)])
+async def test_first_come_first_served(clock: VirtualClock, mode: Any, rate: int) -> None:
+    """Calls begin in the order in which they came, also those that wait for the same slice of a window (L1)."""
+    limiter = made(burst=None if mode == "window" else 1, rate=rate, mode=mode, max_wait=1000)
     order: list[int] = []
 
     async def work(number: int) -> None:
         order.append(number)
 
     tasks = [asyncio.ensure_future(limiter.execute(work, number)) for number in range(50)]
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.1)
     assert not limiter.try_acquire()
     await asyncio.gather(*tasks)
     assert order == list(range(50))
-    assert clock.monotonic() == pytest.approx(1049)
+    took = 49 / rate if mode == "smooth" else -(-50 // rate) - 1
+    assert clock.monotonic() - 1000 == pytest.approx(took, abs=0.01)
 
 
 @pytest.mark.parametrize("mode", ["smooth", "window"])

@@ -244,7 +244,20 @@ def test_a_window_keeps_what_is_taken_together_with_a_claim() -> None:
     assert one.place is other.place
     assert isinstance(one.place, Slice)
     state.cancel(one, 100.0)
-    assert waits(state, 100.0, 2) == [1.0, 2.0]
+    assert waits(state, 100.0, 2) == [1.0001, 2.0001]
+
+
+def test_those_who_wait_for_the_same_are_told_moments_apart() -> None:
+    """Timers that strike together strike in any order, so no two have one moment, and a slice holds them all (L1)."""
+    for rate, apart in ((4, 5e-5), (2000, 0.05 / 2000)):
+        state = window(rate=rate, per=1.0)
+        assert state.take(rate, 100.0)
+        moments = [state.reserve(1, 100.0, FOREVER, FOREVER).wait for _ in range(2 * rate)]
+        assert moments[:3] == pytest.approx([1.0, 1.0 + apart, 1.0 + 2 * apart], abs=1e-9)
+        assert moments == sorted(set(moments))
+        assert len(state._slices) == 3
+        assert moments[rate - 1] < 1.0 + 1.0 / SLICES
+        assert moments[rate] == pytest.approx(1.0 + moments[rate - 1])
 
 
 @pytest.mark.parametrize("make", [bucket, lambda: window(rate=1, per=1.0)])
@@ -354,10 +367,11 @@ def test_another_rate_in_between() -> None:
 
 def test_claims_of_before_give_nothing_back() -> None:
     """A claim that was made at another rate, or before a fork, is not counted among those of now."""
-    for change in (
+    changes: list[Any] = [
         lambda state: state.reconfigure(RateLimitConfig(rate=1, burst=1), 100.0),
         lambda state: state.desert(100.0),
-    ):
+    ]
+    for change in changes:
         state = bucket()
         assert state.take(1, 100.0)
         old = state.reserve(1, 100.0, FOREVER, FOREVER)

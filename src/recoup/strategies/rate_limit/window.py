@@ -7,7 +7,8 @@ To remember every call would take memory for each. Calls are remembered in slice
 time of `per`, a permit counts at most 5 % longer than it must, and calls that are further apart are exact. There are at
 most 22 slices in a window, whatever its length and whatever the traffic, and as many again for each window that calls
 wait ahead. A call that has to wait is told the moment at which enough of the others stop to count; it is set aside as
-if it began then.
+if it began then. Several that wait for the same are told moments a little apart, within a slice: timers that strike
+together strike in any order.
 
 Who holds the lock: whoever calls a method.
 
@@ -31,6 +32,8 @@ __all__ = ["SLICES", "Slice", "Window"]
 
 SLICES = 20
 """Into how many slices a window is cut: a permit counts up to this part of a window too long."""
+_APART = 5e-5
+"""Seconds between two that wait for the same: what timers of a loop differ by (15 us, a few more when it is busy)."""
 
 
 class Slice:
@@ -52,7 +55,7 @@ class Window:
         now: The time.
     """
 
-    __slots__ = ("_ahead", "_per", "_rate", "_seen", "_slices", "_total")
+    __slots__ = ("_ahead", "_apart", "_per", "_rate", "_seen", "_slices", "_total", "_width")
 
     def __init__(self, config: RateLimitConfig, now: float) -> None:
         self._limit(config)
@@ -64,6 +67,8 @@ class Window:
     def _limit(self, config: RateLimitConfig) -> None:
         per: Any = config.per  # the config has made it seconds
         self._per: float = per
+        self._width: float = per / SLICES
+        self._apart = min(_APART, self._width / config.rate)
         self._rate = config.rate
 
     def take(self, weight: int, now: float) -> bool:
@@ -78,10 +83,12 @@ class Window:
         """Take permits now, or set aside those that come first and are not promised to anybody."""
         self._correct(now)
         self._forget(now)
-        moment = max(self._end(now), self._free(weight, now))
+        end, moment = self._end(now), self._free(weight, now)
+        if now < end and moment <= end:
+            moment = end + self._apart
         wait = moment - now
         if wait <= TICK:
-            moment, wait = max(now, self._end(now)), 0.0
+            moment, wait = now, 0.0
         if wait and (wait > max_wait or wait >= left):
             return Claim(self, weight, wait, granted=False, place=None, era=now)
         self._seen = now
@@ -147,18 +154,13 @@ class Window:
         """Count permits from a moment on, which is not before the last one."""
         last = self._slices[-1] if self._slices else None
         # One to come is not counted with one that has come: if it is given back, nothing of it may stay.
-        near = last is not None and (moment == last.last or (moment <= now and moment - last.first < self._width))
-        if last is None or not near:
+        if last is None or moment - last.first >= self._width or last.first <= now < moment:
             last = Slice(moment, 0)
             self._slices.append(last)
-        last.last = moment
+        last.last = max(last.last, moment)
         last.count += weight
         self._total += weight
         return last
-
-    @property
-    def _width(self) -> float:
-        return self._per / SLICES
 
     def _correct(self, now: float) -> None:
         """Go back with a clock that went backwards, as far as can be known (rule G12)."""
