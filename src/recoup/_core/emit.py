@@ -5,6 +5,7 @@ Events are built only when somebody listens: `if emit.listeners: emit.tell(Retry
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from inspect import isawaitable, iscoroutine
 from threading import Lock
@@ -133,3 +134,12 @@ def _log(callback: Callable[..., object], error: Exception) -> None:
     logging.getLogger("recoup").warning(
         "callback %s raised %s; the call goes on, and this is logged only once", place, key[2], exc_info=error
     )
+
+
+def _after_fork() -> None:
+    """Have a lock that nobody holds in the child: a thread of the parent may have held it (G18)."""
+    global _lock  # noqa: PLW0603 - the one of the module
+    _lock = Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

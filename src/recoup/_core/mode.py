@@ -8,6 +8,7 @@ Strategies ask on their slow paths only: `if mode.active and mode.off():`.
 
 from __future__ import annotations
 
+import os
 from contextvars import ContextVar
 from threading import Lock
 
@@ -70,3 +71,12 @@ def off() -> bool:
 def instant() -> bool:
     """Tell whether waits are skipped in this context."""
     return _current() == "instant"
+
+
+def _after_fork() -> None:
+    """Have a lock that nobody holds in the child: a thread of the parent may have held it (G18)."""
+    global _lock  # noqa: PLW0603 - the one of the module
+    _lock = Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
