@@ -173,6 +173,11 @@ def test_claims_that_are_over_are_forgotten() -> None:
     for turn in range(1000):
         state.reserve(1, 100 + turn / 10, FOREVER, FOREVER)
     assert len(state._row or ()) <= 2
+    waits(state, 300.0, 5)
+    assert state._row is not None
+    assert len(state._row) == 4
+    waits(state, 900.0, 3)
+    assert len(state._row) == 2
 
 
 def test_a_window_counts_from_any_moment() -> None:
@@ -272,6 +277,19 @@ def test_a_clock_that_goes_backwards(make: Any, reserved: bool) -> None:
     assert waits(state, 3500.0, 1) == [2.0 if reserved else 1.0]
     assert state.available(3500.0) == 0
     assert waits(state, 3502.5, 2) == ([0.5, 1.5] if reserved else [0.0, 1.0])
+
+
+@pytest.mark.parametrize("make", [bucket, lambda: window(rate=1, per=1.0)])
+def test_a_clock_that_goes_backwards_goes_back_once(make: Any) -> None:
+    """A clock that went back is seen to once, also by calls that are refused then, or leave (G12)."""
+    state = make()
+    assert state.take(1, 7100.0)
+    claim = state.reserve(1, 7100.0, FOREVER, FOREVER)
+    for _ in range(3):
+        assert state.reserve(1, 3500.0, 0.0, FOREVER).wait == pytest.approx(2.0)
+    state.cancel(claim, 1000.0)
+    for _ in range(3):
+        assert state.reserve(1, 1000.0, 0.0, FOREVER).wait == pytest.approx(1.0)
 
 
 def test_a_clock_that_goes_backwards_in_a_busy_time() -> None:
