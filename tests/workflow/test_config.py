@@ -11,6 +11,7 @@ import pytest
 
 from recoup import (
     BulkheadConfig,
+    CircuitBreaker,
     CircuitBreakerConfig,
     CompensationConfig,
     ErrorRecoveryConfig,
@@ -128,6 +129,16 @@ def test_a_config_activates_its_strategy() -> None:
     assert kinds(
         primary_strategy="deadline", retry_config=RetryConfig(), circuit_breaker_config=CircuitBreakerConfig()
     ) == ["deadline", "retry", "circuit_breaker"]
+
+
+def test_the_default_rule_of_the_factory_yields_to_another() -> None:
+    """As that of the config does (C2): who asks for a rate gets a rate, and not 5 failures as well."""
+    flow = create_circuit_breaker_workflow(failure_rate=0.5)
+    (config,) = [layer.config for layer in flow.layers if isinstance(layer, CircuitBreaker)]
+    assert (config.failure_threshold, config.failure_rate) == (None, 0.5)
+    flow = create_circuit_breaker_workflow(failure_threshold=5, failure_rate=0.5)
+    (config,) = [layer.config for layer in flow.layers if isinstance(layer, CircuitBreaker)]
+    assert (config.failure_threshold, config.failure_rate) == (5, 0.5)
 
 
 def test_strings_and_timedeltas_are_coerced() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from recoup._core import checks
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 from recoup.strategies.fallback.config import FallbackConfig
 from recoup.strategies.retry.config import BackoffStrategy, RetryConfig
@@ -22,6 +23,7 @@ class _Unset:
 
 
 _UNSET: Any = _Unset()
+_FAILURE_THRESHOLD = checks.DefaultInt(5)
 
 
 def create_retry_workflow(
@@ -51,7 +53,7 @@ def create_retry_workflow(
 
 
 def create_circuit_breaker_workflow(
-    failure_threshold: int = 5,
+    failure_threshold: int = _FAILURE_THRESHOLD,
     timeout: Seconds = 60.0,
     fallback_value: Any = _UNSET,
     **options: Any,
@@ -59,7 +61,7 @@ def create_circuit_breaker_workflow(
     """Make a workflow that stops calling what is down, and answers instead if it can.
 
     Args:
-        failure_threshold: Failures that open the circuit. Default 5.
+        failure_threshold: Failures that open the circuit. Default 5, or no such rule if the options have another.
         timeout: Seconds until a trial. Default 60.0.
         fallback_value: Answer to a failure and to an open circuit; `None` is a value. Not given: errors are raised.
         options: Further fields of `CircuitBreakerConfig`.
