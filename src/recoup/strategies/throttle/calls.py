@@ -115,10 +115,12 @@ class Calls:
     def seen(self) -> tuple[float, int, int, int]:
         """Tell the odds, requests, accepts, and how many calls were held back, at one moment."""
         balance = self._balance
+        if self._owned():  # in the midst of a decision that a signal handler or finaliser has interrupted
+            return balance.told()
         self._acquire()
         try:
-            odds = balance.odds(clock.monotonic())
-            return odds, balance.requests, balance.accepts, balance.held_back
+            balance.odds(clock.monotonic())
+            return balance.told()
         finally:
             self._release()
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypedDict
 
 from recoup._core import checks, conditions
-
-if TYPE_CHECKING:
-    from recoup.typing import ConditionSpec, Predicate, Seconds
+from recoup.typing import ConditionSpec, Predicate, Seconds  # noqa: TC001 - typing.get_type_hints looks for it here
 
 __all__ = ["AdaptiveThrottleConfig"]
 

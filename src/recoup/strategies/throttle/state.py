@@ -94,7 +94,13 @@ class Balance:
     def odds(self, now: float) -> float:
         """Tell with which probability a call is held back at this moment; 0.0 to just below 1.0."""
         self._turn(now)
-        return max(0.0, (self.requests - self._multiplier * self.accepts) / (self.requests + 1))
+        return self.told()[0]
+
+    def told(self) -> tuple[float, int, int, int]:
+        """Give the odds, requests, accepts and calls held back, as they were counted last."""
+        requests, accepts = self.requests, self.accepts
+        odds = max(0.0, (requests - self._multiplier * accepts) / (requests + 1))
+        return odds, requests, accepts, self.held_back
 
     def admits(self, now: float, draw: Callable[[], float]) -> bool:
         """Let a call through or hold it back; one that is held back counts at once.
