@@ -224,8 +224,11 @@ def test_a_window_takes_fixed_memory(per: float) -> None:
     for turn in range(4_000):
         state.take(30, 100 + per * turn / 1000)
         assert len(state._slices) <= SLICES + 2
+    for turn in range(4_000, 8_000):
+        state.reserve(30, 100 + per * turn / 1000, 0.0, FOREVER)
+        assert len(state._slices) <= SLICES + 2
     for _ in range(3_000):
-        state.reserve(70, 100 + per * 4, per, FOREVER)
+        state.reserve(70, 100 + per * 8, per, FOREVER)
     assert len(state._slices) <= 2 * (SLICES + 2)
 
 
