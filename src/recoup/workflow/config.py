@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence  # noqa: TC003 - typing.get_type_hints looks for it here
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from recoup._core import checks
 from recoup.strategies.bulkhead.config import BulkheadConfig
@@ -13,11 +14,7 @@ from recoup.strategies.compensation.config import CompensationConfig
 from recoup.strategies.fallback.config import FallbackConfig
 from recoup.strategies.rate_limit.config import RateLimitConfig
 from recoup.strategies.retry.config import RetryConfig
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from recoup.typing import Seconds
+from recoup.typing import Seconds  # noqa: TC001 - as above
 
 __all__ = ["ErrorRecoveryConfig", "RecoveryStrategy"]
 

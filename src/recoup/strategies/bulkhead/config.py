@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict, get_args
 
 from recoup._core import checks
-
-if TYPE_CHECKING:
-    from recoup.strategies.bulkhead.limits import AdaptiveLimit
-    from recoup.typing import Seconds
+from recoup.strategies.bulkhead.limits import AdaptiveLimit  # noqa: TC001 - typing.get_type_hints looks for it here
+from recoup.typing import Seconds  # noqa: TC001 - typing.get_type_hints looks for it here
 
 __all__ = ["BulkheadConfig", "QueueOrder"]
 

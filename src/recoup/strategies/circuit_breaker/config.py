@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator  # noqa: TC003 - typing.get_type_hints looks for it here
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, TypedDict
 
 from recoup._core import checks, conditions
 from recoup.strategies.circuit_breaker import open_time
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from recoup.typing import Callback, ConditionSpec, Seconds
+from recoup.typing import Callback, ConditionSpec, Seconds  # noqa: TC001 - as above
 
 __all__ = ["CircuitBreakerConfig"]
 

@@ -6,9 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from recoup._core import checks
-
-if TYPE_CHECKING:
-    from recoup.typing import Seconds
+from recoup.typing import Seconds  # noqa: TC001 - typing.get_type_hints looks for it here
 
 __all__ = ["DeadlineConfig"]
 

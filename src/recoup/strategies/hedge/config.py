@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypedDict
 
 from recoup._core import checks
-
-if TYPE_CHECKING:
-    from recoup.typing import Seconds
+from recoup.typing import Seconds  # noqa: TC001 - typing.get_type_hints looks for it here
 
 __all__ = ["Budget", "HedgeConfig"]
 

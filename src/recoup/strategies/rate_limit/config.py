@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable  # noqa: TC003 - typing.get_type_hints looks for it here
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from recoup._core import checks
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
-
-    from recoup.typing import Seconds
+from recoup.typing import Seconds  # noqa: TC001 - as above
 
 __all__ = ["RateLimitConfig", "check_change"]
 

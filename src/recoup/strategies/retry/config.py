@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable  # noqa: TC003 - typing.get_type_hints looks for it here
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
 
@@ -9,11 +10,7 @@ from recoup._core import checks, conditions
 from recoup.strategies.retry import checking
 from recoup.strategies.retry.budget import RetryBudget
 from recoup.strategies.retry.kinds import BackoffStrategy, RetryAfter
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from recoup.typing import Callback, ConditionSpec, Predicate, Seconds
+from recoup.typing import Callback, ConditionSpec, Predicate, Seconds  # noqa: TC001 - as above
 
 __all__ = ["BackoffStrategy", "RetryAfter", "RetryConfig"]
 
