@@ -152,7 +152,7 @@ async def test_a_call_that_is_cut_off_is_a_drop(clock: VirtualClock) -> None:
 
 def test_what_has_still_to_be_awaited_teaches_nothing(clock: VirtualClock) -> None:
     """A function that only returns a coroutine was not the call; what is awaited then is (B7, G5)."""
-    guard = adaptive()
+    guard = adaptive(histograms=True)
 
     async def slow() -> str:
         clock.advance(6)
@@ -167,6 +167,24 @@ def test_what_has_still_to_be_awaited_teaches_nothing(clock: VirtualClock) -> No
 
     assert asyncio.run(main()) == "done"
     assert guard.limit == 1
+    assert guard.histograms["ran"].count == 1
+
+
+def test_awaitables_that_pass_through_teach_nothing(clock: VirtualClock) -> None:
+    """A plain call that returns a future, say, has not waited for it (B6, B7, G5)."""
+    guard = adaptive(histograms=True)
+
+    class Future:
+        def __await__(self) -> Generator[None]:
+            yield
+
+    def looks_plain() -> Future:
+        clock.advance(1)
+        return future
+
+    future = Future()
+    assert guard.execute_sync(looks_plain) is future
+    assert (guard.limit, guard.histograms["ran"].count) == (2, 0)
 
 
 def test_streams_teach_nothing(both: Both, clock: VirtualClock) -> None:

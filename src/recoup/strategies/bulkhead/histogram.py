@@ -53,12 +53,12 @@ class Histogram:
         checks.fraction("share", share)
         if not self.count:
             return None
-        needed, seen = share * self.count, 0
+        left, within = share * self.count, 0.0
         for bound, number in self.buckets.items():
-            seen += number
-            if seen >= needed:
-                return min(bound, self.longest)
-        return self.longest
+            if left > 0 or not within:
+                within = bound
+            left -= number
+        return min(within, self.longest)
 
 
 class Recorder:

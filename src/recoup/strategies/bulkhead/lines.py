@@ -7,6 +7,7 @@ first ticket is the next one. All but its length needs the gate's lock. What a t
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from bisect import insort
 from collections import OrderedDict
 from contextlib import contextmanager
@@ -83,7 +84,7 @@ def queue_as(*, priority: int = 0, key: str | int | None = None) -> Generator[No
         _rank.set(outer)
 
 
-class Lanes:
+class Lanes(ABC):
     """Several queues, each first come first served; a subclass says whose turn it is."""
 
     def __init__(self) -> None:
@@ -132,16 +133,20 @@ class Lanes:
     def _closed(self, name: Any) -> None:
         del self._lanes[name]
 
+    @abstractmethod
     def _served(self, name: Any) -> None:
         """Take note that somebody of a lane was let in."""
+        ...
 
+    @abstractmethod
     def _name(self, rank: Any) -> Any:
         """Tell which lane somebody belongs to."""
-        raise NotImplementedError
+        ...
 
+    @abstractmethod
     def _turns(self) -> Sequence[Any]:
         """Give the lanes in the order of their turns."""
-        raise NotImplementedError
+        ...
 
 
 class PriorityLine(Lanes):
@@ -153,6 +158,9 @@ class PriorityLine(Lanes):
 
     def _name(self, rank: Rank) -> int:
         return -rank.priority
+
+    def _served(self, name: int) -> None:
+        """Change nothing: there are no turns."""
 
     def _turns(self) -> Sequence[Any]:
         return self._order

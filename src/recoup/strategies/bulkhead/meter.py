@@ -5,7 +5,10 @@ What it learns goes to the gate as a note, so that a call which a finaliser ends
 
 from __future__ import annotations
 
+from typing import cast
+
 from recoup._core import clock, conditions, mode, timing, waiting
+from recoup._core.chain import Pending
 from recoup.strategies.bulkhead.histogram import Recorder
 
 TYPE_CHECKING = False
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
 
     from recoup._core.strategy import Strategy
     from recoup.strategies.bulkhead.config import BulkheadConfig
+    from recoup.strategies.bulkhead.limits import Learner
     from recoup.strategies.bulkhead.state import Gate
     from recoup.strategies.bulkhead.tickets import Place
 
@@ -60,10 +64,10 @@ class Meter:
         self.gate.note(self._learnt, (seconds, inside, dropped))
 
     def _learnt(self, gate: Gate, call: tuple[float, int, bool]) -> None:
-        if self._learner is not None:
-            self.limit = self._learner.learn(call[0], call[1], dropped=call[2])
-            if self.limit != gate.seats.limit:
-                gate.seats.resize(self.limit)
+        learner = cast("Learner", self._learner)  # calls of others are not told
+        self.limit = learner.learn(call[0], call[1], dropped=call[2])
+        if self.limit != gate.seats.limit:
+            gate.seats.resize(self.limit)
 
     def begin(self, outer: tuple[Strategy, ...]) -> Run:
         """Note that a call begins.
@@ -106,6 +110,8 @@ class Run:
 
     def failed(self, error: BaseException) -> None:
         """Note that the call failed. Only a drop teaches something: an error may be quick whatever the load is."""
+        if isinstance(error, Pending):  # the pass that awaits comes next, and is measured itself
+            return
         if isinstance(error, Exception):
             dropped = self._meter.dropped is not None and self._meter.dropped(error)
         else:
