@@ -54,6 +54,7 @@ OTHERS = {  # public functions that are no decorators
     "hedge",  # a decorator, but of async functions only: it has tests of its own
     "layers_of",
     "metrics_only",
+    "queue_as",
     "registry",
     "saga",
     "subscribe",
