@@ -82,6 +82,22 @@ def test_slices_go_one_by_one() -> None:
     assert (made.requests, made.accepts) == (21, 10)
 
 
+def test_slices_of_any_length() -> None:
+    """A slice is a 24th of the window, and its bounds stay where they are, whenever somebody looks (L2)."""
+    made = balance(seconds=48.0)
+    fill(made, 4, 0, now=1.9)
+    fill(made, 2, 0, now=7.0)
+    assert made.calm_from == 6.0
+    made.odds(47.9)
+    assert made.requests == 6
+    made.odds(48.0)
+    assert (made.requests, made.calm_from) == (2, 48.0)
+    made.odds(53.9)
+    assert made.requests == 2
+    made.odds(54.0)
+    assert made.requests == 0
+
+
 def test_idling_forgets_everything() -> None:
     """After idling longer than the window nothing old counts, however long it was (L2)."""
     for idle in (120.0, 121.0, 1e12):
