@@ -37,7 +37,7 @@ def served(both: Both, guard: Bulkhead, calls: list[dict[str, Any]]) -> list[int
             for number, rank in enumerate(calls):
                 with queue_as(**rank):
                     tasks.append(asyncio.ensure_future(guard.execute(order.append, number)))
-                    await both.pause(0)
+                    await asyncio.sleep(0)
         await asyncio.gather(*tasks)
 
     if both.is_async:
