@@ -442,6 +442,9 @@ def test_those_who_waited_are_gone() -> None:
         waits(state, 100.0, 5)
         state.desert(100.5)
     assert waits(smooth, 100.5, 1) == [1.0]
+    assert counting.take(1, 100.5) is False
     assert waits(counting, 100.5, 1) == [0.5]
+    counting.desert(100.5)
+    assert counting.take(1, 101.0)
     smooth.desert(200.0)
     assert smooth.available(200.0) == 2
