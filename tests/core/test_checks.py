@@ -29,11 +29,17 @@ def test_durations_are_seconds_or_timedeltas(value: Any) -> None:
     assert seconds == (value.total_seconds() if isinstance(value, timedelta) else value)
 
 
-@pytest.mark.parametrize("value", [-1, -0.001, math.nan, math.inf, -math.inf, timedelta(seconds=-1)])
+@pytest.mark.parametrize("value", [-1, -0.001, math.nan, math.inf, -math.inf, 10**400, timedelta(seconds=-1)])
 def test_a_duration_out_of_range_names_argument_value_and_range(value: Any) -> None:
     """Negative, NaN and infinite durations are refused with a full message."""
     with pytest.raises(ValueError, match=r"^wait must be at least 0 and finite, not "):
         checks.duration("wait", value)
+
+
+def test_a_number_that_cannot_be_shown_is_refused_all_the_same() -> None:
+    """Python writes no number of more than 4300 digits."""
+    with pytest.raises(ValueError, match=r"^wait must be at least 0 and finite, not an object of type int"):
+        checks.duration("wait", 10**5000)
 
 
 @pytest.mark.parametrize("value", [True, False, "1", None, [1], 1j, object()])

@@ -33,7 +33,10 @@ __all__ = [
 
 def shown(value: object) -> str:
     """Show a value in a message, shortened."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - as of a number with thousands of digits; the message must still come out
+        text = f"an object of type {type(value).__qualname__}"
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -41,12 +44,19 @@ def number(argument: str, value: object, *, low: float, high: float = math.inf, 
     """Check a finite real number within `low`..`high`."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{argument} must be a number, not {shown(value)} ({type(value).__qualname__})")
-    ok = math.isfinite(value) and (low <= value if low_ok else low < value) and value <= high
+    ok = _finite(value) and (low <= value if low_ok else low < value) and value <= high
     if not ok:
         low_words = f"at least {low:g}" if low_ok else f"greater than {low:g}"
         high_words = "finite" if high == math.inf else f"at most {high:g}"
         raise ValueError(f"{argument} must be {low_words} and {high_words}, not {shown(value)}")
     return float(value)
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number that is too large for any float
+        return False
 
 
 def duration(argument: str, value: object, *, zero: bool = True) -> float:

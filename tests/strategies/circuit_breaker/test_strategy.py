@@ -465,16 +465,23 @@ def test_the_lock_is_not_held_while_the_function_runs(both: Both) -> None:
     breaker = CircuitBreaker(CircuitBreakerConfig(failure_threshold=1))
     seen: list[Any] = []
 
+    def look() -> None:
+        lock = breaker._calls.circuit._lock
+        seen.append(lock.acquire(blocking=False))
+        lock.release()
+
     def nosy() -> None:
         seen.append(breaker.state)
         breaker.reset()
-        seen.append(breaker._calls.circuit._lock.locked())
+        other = threading.Thread(target=look)
+        other.start()
+        other.join()
 
     both.call(breaker(both.wrap(nosy)))
     with breaker.force_open():
         pass
     both.call(breaker(both.wrap(nosy)))
-    assert seen == [CircuitBreakerState.CLOSED, False] * 2
+    assert seen == [CircuitBreakerState.CLOSED, True] * 2
 
 
 def test_healthy_threads_do_not_wait_for_each_other() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING, cast
 
 from recoup.strategies.circuit_breaker.news import News, Notice
@@ -86,7 +86,7 @@ class Moves:
         self._probing = Probing.of(config)
         self._holds: dict[object, CircuitBreakerState] = {}
         self._returned: deque[tuple[HalfOpen, int, float]] = deque()
-        self._lock = Lock()
+        self._lock = RLock()
         self.news = News()
         self.counts = Counts()
         self._rules = Rules(config)

@@ -22,7 +22,7 @@ Rules:
 from __future__ import annotations
 
 import math
-from threading import Lock
+from threading import RLock
 from typing import TYPE_CHECKING
 
 from recoup.strategies.circuit_breaker.cause import Cause
@@ -194,7 +194,7 @@ class Circuit(Moves):
 
     def renew(self) -> None:
         """Begin anew in the child of a fork: same state, no calls, and a lock that nobody holds (G18)."""
-        self._lock = Lock()
+        self._lock = RLock()
         self._returned.clear()
         self._apply_holds_locked()  # a thread of the parent may have been in the middle of it
         self.news = News()  # the parent tells what there was to tell
