@@ -271,6 +271,7 @@ async def test_what_a_consumer_does_to_an_async_generator() -> None:
     await anext(steps)
     mine = ValueError()
     assert await steps.athrow(mine) is mine
+    await steps.aclose()  # or Python complains, of any async generator, when its loop is gone
 
 
 async def test_a_plain_function_that_returns_a_coroutine(clock: VirtualClock) -> None:
