@@ -256,3 +256,17 @@ def test_a_fleet_that_was_told_the_same_spreads() -> None:
     assert slightly.hinted(20, 21, lambda _, high: high) == 21
     assert slightly.hinted(20, 19, lambda _, high: high) == 22
     assert slightly.hinted(500, None, lambda low, _: low) == 54
+
+
+class Guarded(Exception):
+    """Some clients raise from a property when there is no response."""
+
+    @property
+    def response(self) -> object:
+        raise RuntimeError("there is no response yet")
+
+
+def test_a_property_that_raises_says_nothing(both: Both, clock: VirtualClock) -> None:
+    """Looking for a hint never changes what comes of an error (R5, G3)."""
+    assert both.call(protect(both, Script(Guarded(), "ok"), initial_delay=1, jitter_range=0)) == "ok"
+    assert clock.sleeps == [1]
