@@ -233,6 +233,7 @@ def test_ctrl_c_frees_the_caller_but_not_the_place() -> None:
         with pytest.raises(KeyboardInterrupt):
             guard.execute_sync(work)
     finally:
+        busy.begun.wait(10)  # no signal is on its way any more, which would end the process
         signal.signal(signal.SIGALRM, before)
     assert guard.running == 1
     busy.end.set()
