@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from recoup import ErrorRecoveryConfig, ErrorRecoveryWorkflow, create_circuit_breaker_workflow
+from recoup._core import waiting
 from recoup.workflow import metrics, watch
 from recoup.workflow.record import ExecutionRecord, current
 
@@ -41,7 +42,7 @@ def test_a_forked_child_has_a_lock_that_nobody_holds() -> None:
     made = counted(times=3)
     held = made._lock
     made._folding = True
-    metrics._renew_all()
+    waiting._after_fork()
     assert made._lock is not held
     assert made.snapshot()["attempts"] == 3
 

@@ -7,12 +7,12 @@ held (rules G7, G18).
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from itertools import count
 from threading import RLock
 from typing import NamedTuple
-from weakref import WeakSet
+
+from recoup._core.waiting import at_fork
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Metrics:
         self._lock = RLock()
         self._folding = False
         self.reset()
-        _all.add(self)
+        at_fork(self)
 
     def reset(self) -> None:
         """Begin anew: all counters to 0, and the alert is armed again."""
@@ -94,7 +94,7 @@ class Metrics:
             self._fold_locked()
             return {**self._counts, "last_execution_time": self._last, "total_execution_time": self._total}
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Take a lock that nobody holds, in the child of a fork."""
         self._lock = RLock()
         self._folding = False
@@ -137,14 +137,3 @@ def verdict(error_rate: float, circuit: str | None) -> str:
     if circuit == "half_open" or error_rate > _DEGRADED:
         return "degraded"
     return "healthy"
-
-
-_all: WeakSet[Metrics] = WeakSet()
-
-
-def _renew_all() -> None:
-    for metrics in list(_all):
-        metrics.renew()
-
-
-os.register_at_fork(after_in_child=_renew_all)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from recoup import events, explain, subscribe
+from recoup._core import waiting
 from recoup.errors import CircuitBreakerError
-from recoup.strategies.circuit_breaker import forks
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 from recoup.strategies.circuit_breaker.keyed import KeyedCircuitBreaker
 from recoup.strategies.circuit_breaker.table import plain
@@ -470,7 +470,7 @@ def test_a_forked_child_keeps_what_is_open(both: Both, clock: VirtualClock) -> N
     lease = probe.admit(told=True)
     made.breaker._table._lock.acquire()
     made.breaker._first.circuit._lock.acquire()
-    forks.renew_all()
+    waiting._after_fork()
     assert made.breaker.metrics["keys"] == 2
     made.down = set()
     assert [made.ask(host) for host in "abc"] == ["/", "/", "/"]

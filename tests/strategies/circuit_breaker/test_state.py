@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from recoup.strategies.circuit_breaker import forks
+from recoup._core import waiting
 from recoup.strategies.circuit_breaker.cause import Cause
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 from recoup.strategies.circuit_breaker.news import News, Notice
@@ -625,7 +625,7 @@ def test_a_fork_renews_every_circuit_that_lives() -> None:
         held.acquire()
     gone = weakref.ref(CircuitBreaker())
     gc.collect()
-    forks.renew_all()
+    waiting._after_fork()
     assert [each.state for each in made] == [CLOSED] * 3
     assert [each.metrics["refused"] for each in made] == [0] * 3
     assert gone() is None

@@ -103,7 +103,7 @@ class Calls:
             "would_open": counts.would_open,
         }
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew in the child of a fork (G18)."""
         self.circuit.renew()
         self.refused.renew()

@@ -9,7 +9,8 @@ from recoup._core import checks, clock
 from recoup._core.arguments import Parameters
 from recoup._core.colour import described
 from recoup._core.strategy import Pump, Strategy
-from recoup.strategies.circuit_breaker import forks, keyed_pumps, rules
+from recoup._core.waiting import at_fork
+from recoup.strategies.circuit_breaker import keyed_pumps, rules
 from recoup.strategies.circuit_breaker.calls import Calls
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 from recoup.strategies.circuit_breaker.table import Table, plain
@@ -90,7 +91,7 @@ class KeyedCircuitBreaker(Strategy):
         self._first = Calls(self, config)
         self._key = key
         self._table = Table(self._first, max_keys)
-        forks.keep(self._table)
+        at_fork(self._table)
 
     call = Strategy.execute
     call_sync = Strategy.execute_sync

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 from recoup._core import checks, clock
 from recoup._core.strategy import Pump, Strategy, decorating
-from recoup.strategies.circuit_breaker import blocks, control, forks, pumps, rules
+from recoup._core.waiting import at_fork
+from recoup.strategies.circuit_breaker import blocks, control, pumps, rules
 from recoup.strategies.circuit_breaker.calls import Calls
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 from recoup.strategies.circuit_breaker.telling import asynchronous
@@ -60,7 +61,7 @@ class CircuitBreaker(Strategy):
         super().__init__(name=name, async_callbacks=asynchronous(config))
         self.config = config
         self._calls = Calls(self, config)
-        forks.keep(self._calls)
+        at_fork(self._calls)
 
     call = Strategy.execute
     call_sync = Strategy.execute_sync

@@ -76,9 +76,9 @@ class Table:
             self._open.clear()
             self._leaving.clear()
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin anew in the child of a fork: closed circuits begin with an empty window there, so they can go (G18)."""
-        self._first.renew()
+        self._first.after_fork()
         self._lock = Lock()
         self._leaving = WeakValueDictionary()
         kept = [(key, each) for group in (self._open, self._calm) for key, each in group.items() if not _closed(each)]
