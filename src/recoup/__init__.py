@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from recoup.errors import Refusal as Refusal
     from recoup.errors import RetryExhausted as RetryExhausted
     from recoup.errors import StackWarning as StackWarning
+    from recoup.errors import ThrottledError as ThrottledError
     from recoup.errors import UnacceptableResult as UnacceptableResult
     from recoup.errors import WorkersBusyError as WorkersBusyError
     from recoup.strategies.bulkhead.config import BulkheadConfig as BulkheadConfig
@@ -81,7 +82,6 @@ if TYPE_CHECKING:
     from recoup.strategies.retry.strategy import RetryExecutor as RetryExecutor
     from recoup.strategies.retry.strategy import retry as retry
     from recoup.strategies.throttle.config import AdaptiveThrottleConfig as AdaptiveThrottleConfig
-    from recoup.strategies.throttle.refusal import ThrottledError as ThrottledError
     from recoup.strategies.throttle.strategy import AdaptiveThrottle as AdaptiveThrottle
     from recoup.strategies.throttle.strategy import adaptive_throttle as adaptive_throttle
     from recoup.workflow.config import ErrorRecoveryConfig as ErrorRecoveryConfig
@@ -113,6 +113,7 @@ _HOMES = {
         "Refusal",
         "RetryExhausted",
         "StackWarning",
+        "ThrottledError",
         "UnacceptableResult",
         "WorkersBusyError",
     ),
@@ -148,7 +149,6 @@ _HOMES = {
     "strategies.retry.config": ("BackoffStrategy", "RetryAfter", "RetryConfig"),
     "strategies.retry.strategy": ("RetryExecutor", "retry"),
     "strategies.throttle.config": ("AdaptiveThrottleConfig",),
-    "strategies.throttle.refusal": ("ThrottledError",),
     "strategies.throttle.strategy": ("AdaptiveThrottle", "adaptive_throttle"),
     "workflow.config": ("ErrorRecoveryConfig", "RecoveryStrategy"),
     "workflow.factories": ("create_circuit_breaker_workflow", "create_retry_workflow"),

@@ -90,7 +90,7 @@ def missing(names: Iterable[str], samples: Iterable[BaseException]) -> set[str]:
 
 
 def test_all_are_here() -> None:
-    """No public error is left out above, and all of `errors.py` is public."""
+    """No public error is left out above, and all of `recoup.errors` is public."""
     assert missing([*errors.__all__, *recoup.__all__], SAMPLES) == set()
     assert set(errors.__all__) <= set(recoup.__all__)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from recoup._core import clock, conditions, emit, mode, timing, waiting
 from recoup._core.chain import Pending
-from recoup.strategies.throttle.refusal import ThrottledError
+from recoup.errors import ThrottledError
 from recoup.strategies.throttle.state import Balance
 
 if TYPE_CHECKING:
