@@ -1,9 +1,9 @@
-"""Strategy: what every strategy object is, and how a public decorator becomes one."""
+"""Strategy: what every strategy object is."""
 
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import NamedTuple, cast, overload
+from typing import NamedTuple, overload
 
 from recoup._core import checks
 from recoup._core.colour import Colour, described
@@ -16,10 +16,9 @@ if TYPE_CHECKING:
 
     from recoup.typing import Decorated
 
-    S = TypeVar("S", bound="Strategy")
     T = TypeVar("T")
 
-__all__ = ["Place", "Pump", "Strategy", "Worst", "decorating"]
+__all__ = ["Place", "Pump", "Strategy", "Worst"]
 
 
 class Pump(NamedTuple):
@@ -138,6 +137,45 @@ class Strategy:
         result: T = chain.composed_sync((self,), func)(*args, **kwargs)
         return result
 
+    def reconfigure(self, config: Any = None, /, **changes: Any) -> None:
+        """Change the configuration while calls are made.
+
+        Write `strategy.reconfigure(field=value)`, which keeps all other fields, or give a whole config. What runs goes
+        on under the configuration that it began with, as far as the strategy's own page does not say otherwise.
+
+        Args:
+            config: What holds from now on; `None` for what holds now, with changes.
+            changes: Fields of the strategy's config; `on` as for its decorator.
+
+        Raises:
+            TypeError: For an unknown field, a value of the wrong type, or changes beside a config.
+            ValueError: For a value out of range, and for what is settled when the object is made. Then nothing was
+                changed.
+
+        Any thread or task may call this at any time. Of two that do so at once, one wins.
+        """
+        from recoup._core import options  # noqa: PLC0415 - options knows strategies: an import cycle otherwise
+
+        config = options.changed(self, config, changes)
+        self._settled(config)
+        self._adopt(config)
+
+    def reset(self) -> None:
+        """Forget what was counted, learned and kept, as if the object had just been made.
+
+        The configuration stays. What runs goes on and gives back what it holds; what comes of it is not counted, as far
+        as the strategy's own page does not say otherwise.
+
+        Any thread or task may call this at any time.
+        """
+
+    def _settled(self, config: Any) -> None:
+        """Raise ValueError for a config that this object cannot change to, because of what it was made for."""
+
+    def _adopt(self, config: Any) -> None:  # noqa: ARG002 - for subclasses
+        """Take over a config that `_settled` has nothing against; nothing in here may fail."""
+        raise TypeError(f"{self!r} cannot be reconfigured")
+
     def __copy__(self) -> Self:
         return self  # what makes a strategy is the state it shares; a copy would protect nobody
 
@@ -177,62 +215,3 @@ class Strategy:
                 f"{listed} of {self.kind} {are}, but {described(target)} is synchronous and cannot await: "
                 "give a plain function, or make the decorated function async"
             )
-
-
-def decorating(
-    strategy: type[S], config: type[Any], target: Any, options: Mapping[str, Any], *, bare: bool = True
-) -> Any:
-    """Do what a public decorator does, whichever way it was written.
-
-    Args:
-        strategy: The strategy class, made as `strategy(config, name=...)`.
-        config: The config class.
-        target: What was given by position: a callable (`@retry`), a config, a strategy object, or None.
-        options: The keywords: fields of the config, `on` (the config's `ON`), `name`.
-        bare: Whether a callable may be given without configuration.
-
-    Raises:
-        TypeError: For an unknown keyword, keywords beside a config or strategy, or a target that is none of these.
-    """
-    label = strategy.kind
-    make = cast("Callable[..., Strategy]", strategy)  # a subclass takes its config first
-    if target is None:
-        fields, name = _fields(label, config, options)
-        return make(config(**fields), name=name)
-    if isinstance(target, config):
-        if extra := sorted(set(options) - {"name"}):
-            raise TypeError(f"{label}() takes a config or keywords, not both: {', '.join(extra)} given beside a config")
-        return make(target, name=options.get("name"))
-    if options:
-        raise TypeError(f"{label}() takes keywords alone or with a config; write @{label}(...) above the function")
-    if isinstance(target, strategy):
-        return target
-    if isinstance(target, Strategy):
-        raise TypeError(
-            f"@{label} was given a strategy, {target!r}, not a function: write one decorator above the other"
-        )
-    if bare and (callable(target) or hasattr(type(target), "__get__")):
-        return make(config())(target)
-    wanted = f"a {config.__name__}, a {strategy.__name__} or keywords"
-    raise TypeError(f"@{label} needs {wanted}, not {checks.shown(target)}")
-
-
-def _fields(label: str, config: type[Any], options: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """Turn the keywords of a decorator into those of its config."""
-    fields = dict(options)
-    name = fields.pop("name", None)
-    long = getattr(config, "ON", None)
-    if "on" in fields and long is not None:
-        if long in fields:
-            raise TypeError(f"{label}() got both on and {long}: they are the same, give one")
-        fields[long] = fields.pop("on")
-    for field in fields:
-        if field not in config.__dataclass_fields__ or field == "ON":
-            from dataclasses import fields as fields_of  # noqa: PLC0415 - only on the way to an error
-            from difflib import get_close_matches  # noqa: PLC0415 - only on the way to an error
-
-            known = {each.name for each in fields_of(config)}
-            near = get_close_matches(field, [*known, "name", "on"], n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; it knows {', '.join(sorted(known))}"
-            raise TypeError(f"{label}() got an unexpected keyword argument {field!r}{hint}")
-    return fields, name

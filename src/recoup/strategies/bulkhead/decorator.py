@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, overload
 
-from recoup._core.strategy import decorating
+from recoup._core.options import decorating
 from recoup.strategies.bulkhead.config import BulkheadConfig
 from recoup.strategies.bulkhead.strategy import Bulkhead
 

@@ -11,7 +11,8 @@ from recoup._core import checks
 from recoup._core.colour import described
 from recoup._core.frozen import Unkeyable
 from recoup._core.keys import Keys
-from recoup._core.strategy import Pump, Strategy, decorating
+from recoup._core.options import decorating
+from recoup._core.strategy import Pump, Strategy
 from recoup.strategies.cache import pumps
 from recoup.strategies.cache.background import Background
 from recoup.strategies.cache.config import CacheConfig

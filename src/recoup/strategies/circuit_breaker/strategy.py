@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
 
 from recoup._core import checks, clock
-from recoup._core.strategy import Pump, Strategy, decorating
+from recoup._core.options import decorating
+from recoup._core.strategy import Pump, Strategy
 from recoup._core.waiting import at_fork
 from recoup.strategies.circuit_breaker import blocks, control, pumps, rules
 from recoup.strategies.circuit_breaker.calls import Calls

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from recoup._core import checks, mode
 from recoup._core.arguments import Parameters
 from recoup._core.colour import Colour, described
-from recoup._core.strategy import Pump, Strategy, Worst, decorating
+from recoup._core.options import decorating
+from recoup._core.strategy import Pump, Strategy, Worst
 from recoup.strategies.compensation import actions, memory, perform, steps
 from recoup.strategies.compensation.config import CompensationConfig
 from recoup.strategies.compensation.pumps import (

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast, overload
 
 from recoup._core import blocks, checks, timing
 from recoup._core.colour import Colour, colour_of, described
-from recoup._core.strategy import Pump, Strategy, Worst, decorating
+from recoup._core.options import decorating
+from recoup._core.strategy import Pump, Strategy, Worst
 from recoup.strategies.deadline.config import DeadlineConfig
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, overload
 
 from recoup._core.colour import described
-from recoup._core.strategy import decorating
+from recoup._core.options import decorating
 from recoup.strategies.fallback.config import FallbackConfig
 from recoup.strategies.fallback.strategy import Fallback
 

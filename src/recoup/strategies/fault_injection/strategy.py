@@ -11,7 +11,8 @@ from recoup._core import checks, clock, mode
 from recoup._core.arguments import Parameters
 from recoup._core.colour import Colour, described
 from recoup._core.conditions import plainly
-from recoup._core.strategy import Pump, Strategy, Worst, decorating
+from recoup._core.options import decorating
+from recoup._core.strategy import Pump, Strategy, Worst
 from recoup.strategies.fault_injection import pumps
 from recoup.strategies.fault_injection.acts import AsyncActs, PlainActs
 from recoup.strategies.fault_injection.arming import Armed, Armings

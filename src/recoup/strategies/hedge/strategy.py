@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast, overload
 
 from recoup._core import checks
 from recoup._core.colour import Colour, colour_of, described
-from recoup._core.strategy import Pump, Strategy, Worst, decorating
+from recoup._core.options import decorating
+from recoup._core.strategy import Pump, Strategy, Worst
 from recoup.strategies.hedge import pumps
 from recoup.strategies.hedge.config import HedgeConfig
 from recoup.strategies.hedge.race import Race

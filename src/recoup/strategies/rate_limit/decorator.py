@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recoup._core import checks
-from recoup._core.strategy import decorating
+from recoup._core.options import decorating
 from recoup.strategies.rate_limit.config import RateLimitConfig
 from recoup.strategies.rate_limit.strategy import RateLimiter
 

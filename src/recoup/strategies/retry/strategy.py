@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 from recoup._core import checks, clock, mode, timing
 from recoup._core.colour import described
 from recoup._core.conditions import when
-from recoup._core.strategy import Pump, Strategy, Worst, decorating
+from recoup._core.options import decorating
+from recoup._core.strategy import Pump, Strategy, Worst
 from recoup.errors import is_refusal
 from recoup.strategies.retry import blocks, leftovers, pumps, telling
 from recoup.strategies.retry.config import RetryConfig

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 from recoup._core import checks
 from recoup._core.colour import Colour, described
 from recoup._core.conditions import when
-from recoup._core.strategy import Pump, Strategy, decorating
+from recoup._core.options import decorating
+from recoup._core.strategy import Pump, Strategy
 from recoup.strategies.throttle import pumps
 from recoup.strategies.throttle.calls import Calls
 from recoup.strategies.throttle.config import AdaptiveThrottleConfig
