@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from recoup import RetryConfig, RetryExecutor, layers_of, retry
+from recoup import RetryExecutor, retry
 from recoup._core.strategy import Place, Strategy
 from tests.conftest import Both
 
@@ -19,56 +19,6 @@ async def coroutine() -> str:
 
 def stream() -> Any:
     yield 1
-
-
-@pytest.mark.parametrize("given", [retry, retry(), retry(RetryConfig()), retry(RetryExecutor()), RetryExecutor()])
-def test_five_ways_to_write_it(given: Any) -> None:
-    """Bare, with keywords, with a config, with a shared object, and the object itself."""
-
-    def function() -> str:
-        return "ok"
-
-    decorated = given(function)
-    assert decorated() == "ok"
-    assert layers_of(decorated)[0].kind == "retry"
-
-
-def test_a_shared_object_is_shared() -> None:
-    """@executor puts the very object round each function."""
-    executor = RetryExecutor()
-    first, second = executor(lambda: 1), retry(executor)(lambda: 2)
-    assert layers_of(first) == layers_of(second) == (executor,)
-
-
-def test_on_is_short_for_the_condition_field() -> None:
-    """And only one of the two may be given."""
-    assert retry(on=OSError).config.retry_on_exceptions is OSError
-    with pytest.raises(TypeError, match=r"retry\(\) got both on and retry_on_exceptions: they are the same"):
-        retry(on=OSError, retry_on_exceptions=OSError)
-
-
-def test_an_unknown_keyword_gets_a_hint() -> None:
-    """A typing error is named, with the nearest name there is."""
-    with pytest.raises(TypeError, match=r"unexpected keyword argument 'max_attempt'; did you mean 'max_attempts'\?"):
-        retry(max_attempt=3)  # type: ignore[call-overload]
-    with pytest.raises(TypeError, match=r"unexpected keyword argument 'zzz'; it knows abort_on, attempt_timeout"):
-        retry(zzz=3)  # type: ignore[call-overload]
-
-
-def test_mixtures_are_refused() -> None:
-    """A config beside keywords would leave one of them silently ignored."""
-    with pytest.raises(TypeError, match="takes a config or keywords, not both: max_attempts given beside a config"):
-        retry(RetryConfig(), max_attempts=3)  # type: ignore[call-overload]
-    with pytest.raises(TypeError, match=r"write @retry\(...\) above the function"):
-        retry(lambda: 1, max_attempts=3)  # type: ignore[call-overload]
-    assert retry(RetryConfig(), name="mine").name == "mine"
-
-
-@pytest.mark.parametrize("target", [5, "3", [1]])
-def test_what_is_neither_function_nor_config_is_refused(target: Any) -> None:
-    """@retry(3) is a guess; say which three."""
-    with pytest.raises(TypeError, match="@retry needs a RetryConfig, a RetryExecutor or keywords, not"):
-        retry(target)
 
 
 @pytest.mark.parametrize("name", ["", 5, b"x"])
