@@ -54,6 +54,7 @@ class Model:
     inside: list[Call] = field(default_factory=list)
     line: list[Call] = field(default_factory=list)
     executed: int = 0
+    counted: list[Call] = field(default_factory=list)  # those in `executed` that are inside
     rejected: int = 0
     timeout: int = 0
     peak: int = 0
@@ -67,6 +68,7 @@ class Model:
         self.inside.append(call)
         self.peak = max(self.peak, len(self.inside))
         self.executed += call.reachable  # who is not there does not run
+        self.counted.append(call)
 
     def advance(self) -> None:
         while self.line and self.fits(self.line[0]):
@@ -96,6 +98,12 @@ class Model:
         if self.refusals < 0:
             self.line = [call for call in self.line if call.reachable]
             self.refusals = len(self.line)
+
+    def recount(self) -> None:
+        """Count from 0 again; who is inside counts no more."""
+        self.executed = self.rejected = self.timeout = 0
+        self.counted.clear()
+        self.peak = len(self.inside)
 
     def counts(self) -> Counts:
         return Counts(self.executed, self.rejected, self.timeout, len(self.inside), len(self.line), self.peak)
@@ -141,6 +149,12 @@ class GateMachine(RuleBasedStateMachine):
         self.model.limit, self.model.most_waiting, self.model.threads = limit, most_waiting, threads
         self.model.advance()
         self.gate.resize(lambda: (limit, most_waiting, threads))
+
+    @rule()
+    def reset(self) -> None:
+        """Count from 0 again: nobody is thrown out or let in by that."""
+        self.model.recount()
+        self.gate.note(Gate.recount, None)
 
     @precondition(lambda self: self.model.line)
     @rule(data=st.data())
@@ -191,7 +205,7 @@ class GateMachine(RuleBasedStateMachine):
         """A call that has its place, and does not know yet, is cancelled."""
         call = self.pick(data, [call for call in self.model.inside if call.ticket is not None])
         self.model.inside.remove(call)
-        self.model.executed -= 1
+        self.model.executed -= call in self.model.counted
         self.model.advance()
         assert call.ticket is not None
         self.gate.leave(call.ticket)

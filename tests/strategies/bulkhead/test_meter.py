@@ -253,7 +253,7 @@ def test_another_adaptive_limit(clock: VirtualClock) -> None:
     with guard, guard, guard:
         guard.execute_sync(clock.advance, 1)
     assert guard.limit == 11
-    with pytest.raises(ValueError, match="whether there is an adaptive limit, must stay"):
+    with pytest.raises(ValueError, match="whether there is an adaptive limit must stay"):
         guard.reconfigure(adaptive=None)
 
 

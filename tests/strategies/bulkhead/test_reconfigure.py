@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from recoup import Bulkhead, BulkheadConfig, BulkheadFullError, BulkheadTimeoutError
+from recoup import AIMDLimit, Bulkhead, BulkheadConfig, BulkheadFullError, BulkheadTimeoutError
 from recoup.testing import VirtualClock
 from tests.strategies.bulkhead.patience import until
 
@@ -154,8 +154,13 @@ def test_a_pool_that_becomes_smaller_while_a_thread_is_taken() -> None:
         ({"max_concurrent": True}, TypeError, "max_concurrent must be"),
         ({"max_concurent": 5}, TypeError, "max_concurent"),
         ({"name": "other"}, TypeError, "name"),
-        ({"histograms": True}, ValueError, "must stay as they are in bulkhead 'bulkhead'"),
-        ({"use_thread_pool": True}, ValueError, "must stay as they are in bulkhead 'bulkhead'"),
+        ({"histograms": True}, ValueError, "^histograms must stay as it is in <Bulkhead 'bulkhead' running"),
+        (
+            {"use_thread_pool": True, "queue_order": "fair"},
+            ValueError,
+            "^queue_order and use_thread_pool must stay as they are in <Bulkhead",
+        ),
+        ({"adaptive": AIMDLimit()}, ValueError, "^whether there is an adaptive limit must stay as it is"),
     ],
 )
 def test_bad_values_change_nothing(changes: dict[str, Any], error: type[Exception], message: str) -> None:

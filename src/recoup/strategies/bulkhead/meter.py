@@ -1,11 +1,12 @@
 """Meter: measures calls, for a limit that adapts and for histograms. Only bulkheads that were asked for them have one.
 
-What it learns goes to the gate as a note, so that a call which a finaliser ends waits for no lock (G7).
+What it learns goes to the gate as a note, so that a call which a finaliser ends waits for no lock (G7). A call brings
+what it has measured to where that was kept when it began: after a reset nobody looks there any more.
 """
 
 from __future__ import annotations
 
-from typing import cast
+from typing import NamedTuple
 
 from recoup._core import clock, conditions, mode, timing, waiting
 from recoup._core.chain import Pending
@@ -13,6 +14,7 @@ from recoup.strategies.bulkhead.histogram import Recorder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from recoup._core.strategy import Strategy
@@ -26,6 +28,18 @@ __all__ = ["Meter", "Run"]
 _NOT_OURS = (KeyboardInterrupt, SystemExit, GeneratorExit)
 
 
+class Lesson(NamedTuple):
+    """What learns from calls, from one beginning on.
+
+    Attributes:
+        learner: Learns.
+        dropped: Tells whether an error means that a call was dropped.
+    """
+
+    learner: Learner
+    dropped: Callable[[BaseException], bool]
+
+
 class Meter:
     """What measures the calls of one bulkhead.
 
@@ -35,13 +49,16 @@ class Meter:
 
     Attributes:
         limit: What was learnt last; `max_concurrent` to begin with.
+        lesson: What learns, if anything does; another one when it begins anew.
+        waited: Records how long calls wait, if anybody wants to know.
+        ran: Records how long they run.
     """
 
     def __init__(self, gate: Gate, config: BulkheadConfig) -> None:
         self.gate = gate
-        self.adapt(config)
-        self.waited = Recorder() if config.histograms else None
-        self.ran = Recorder() if config.histograms else None
+        self.waited: Recorder | None = None
+        self.ran: Recorder | None = None
+        self.begin_anew(config)
         self._blocks: dict[int, Run] = {}  # by the id of their places, which nobody may hold here: see blocks.py
         waiting.at_fork(self)
 
@@ -52,20 +69,29 @@ class Meter:
                 recorder.begin_anew()
         self._blocks.clear()
 
+    def begin_anew(self, config: BulkheadConfig) -> None:
+        """Forget what was recorded and learnt."""
+        if config.histograms:
+            self.waited, self.ran = Recorder(), Recorder()
+        self.adapt(config)
+
     def adapt(self, config: BulkheadConfig) -> None:
         """Begin to learn."""
         adaptive = config.adaptive
         self.limit = config.max_concurrent
-        self._learner = None if adaptive is None else adaptive.start(self.limit)
-        self.dropped = None if adaptive is None else conditions.some("drop_on", adaptive.drop_on)
+        self.lesson: Lesson | None = None
+        if adaptive is not None:
+            self.lesson = Lesson(adaptive.start(self.limit), conditions.some("drop_on", adaptive.drop_on))
 
-    def learn(self, seconds: float, inside: int, *, dropped: bool) -> None:
+    def learn(self, lesson: Lesson, seconds: float, inside: int, *, dropped: bool) -> None:
         """Take a call into account, and change the limit of the gate."""
-        self.gate.note(self._learnt, (seconds, inside, dropped))
+        self.gate.note(self._learnt, (lesson, seconds, inside, dropped))
 
-    def _learnt(self, gate: Gate, call: tuple[float, int, bool]) -> None:
-        learner = cast("Learner", self._learner)  # calls of others are not told
-        self.limit = learner.learn(call[0], call[1], dropped=call[2])
+    def _learnt(self, gate: Gate, call: tuple[Lesson, float, int, bool]) -> None:
+        lesson, seconds, inside, dropped = call
+        if lesson is not self.lesson:
+            return
+        self.limit = lesson.learner.learn(seconds, inside, dropped=dropped)
         if self.limit != gate.seats.limit:
             gate.seats.resize(self.limit)
 
@@ -95,10 +121,12 @@ class Meter:
 class Run:
     """One call that is measured."""
 
-    __slots__ = ("_began", "_inside", "_meter", "_outer")
+    __slots__ = ("_began", "_inside", "_lesson", "_meter", "_outer", "_ran")
 
     def __init__(self, meter: Meter, outer: tuple[Strategy, ...]) -> None:
         self._meter = meter
+        self._lesson = meter.lesson
+        self._ran = meter.ran
         self._outer = outer
         self._inside = meter.gate.seats.inside()
         self._began = clock.monotonic()
@@ -113,7 +141,7 @@ class Run:
         if isinstance(error, Pending):  # the pass that awaits comes next, and is measured itself
             return
         if isinstance(error, Exception):
-            dropped = self._meter.dropped is not None and self._meter.dropped(error)
+            dropped = self._lesson is not None and self._lesson.dropped(error)
         else:
             dropped = bool(self._outer) and not isinstance(error, _NOT_OURS) and timing.struck_in(self._outer)
         self._record(learns=dropped, dropped=dropped)
@@ -122,8 +150,7 @@ class Run:
         seconds = clock.monotonic() - self._began
         if mode.active and mode.off():
             return
-        meter = self._meter
-        if meter.ran is not None:
-            meter.ran.add(seconds)
-        if learns and seconds > 0 and meter.dropped is not None:
-            meter.learn(seconds, self._inside, dropped=dropped)
+        if self._ran is not None:
+            self._ran.add(seconds)
+        if learns and seconds > 0 and self._lesson is not None:
+            self._meter.learn(self._lesson, seconds, self._inside, dropped=dropped)

@@ -49,6 +49,7 @@ class Seats:
         self.free: deque[Place] = deque()
         self.peak = 0
         self._uses = 0  # of those that were withdrawn
+        self._before: dict[Seat, int] = {}  # uses that count no longer: a seat's own number belongs to who sits there
 
     def begin_anew(self) -> None:
         """Forget all of it: what calls still hold counts for nothing."""
@@ -56,7 +57,21 @@ class Seats:
             seat.barred = seat.dead = True
         self.all.clear()
         self.free.clear()
+        self._before.clear()
         self.peak = self._uses = 0
+
+    def recount(self) -> None:
+        """Count anew from here: free seats go, so that those which are left are as many as are taken."""
+        for _ in range(len(self.free)):
+            try:
+                place = self.free.pop()
+            except IndexError:  # others come in meanwhile
+                break
+            if not place.seat.dead:
+                self._withdraw(place.seat)
+        self._before = {seat: seat.uses for seat in self.all}
+        self.peak = len(self.all)
+        self._uses = 0
 
     def resize(self, limit: int) -> None:
         """Change how many there may be; those that are too many go when their calls have ended."""
@@ -88,7 +103,7 @@ class Seats:
         return place
 
     def _withdraw(self, seat: Seat) -> None:
-        self._uses += seat.uses
+        self._uses += seat.uses - self._before.pop(seat, 0)
         del self.all[seat]
         seat.barred = seat.dead = True
 
@@ -102,4 +117,9 @@ class Seats:
 
     def uses(self) -> int:
         """Count the calls that were ever inside."""
-        return self._uses + sum(seat.uses for seat in self.all)
+        return self._uses + sum(seat.uses - self._before.get(seat, 0) for seat in self.all)
+
+    def unused(self, seat: Seat) -> None:
+        """Take back that a seat was used, unless that counts no longer."""
+        if seat.uses > self._before.get(seat, 0):
+            seat.uses -= 1

@@ -267,7 +267,7 @@ class Gate:
         self.queue.pop(ticket, None)
         place, ticket.place = ticket.place, None
         if place is not None:
-            place.seat.uses -= 1
+            self.seats.unused(place.seat)
             self._ended(place)
 
     def _forget_late(self, ticket: Ticket) -> None:
@@ -288,6 +288,11 @@ class Gate:
             self._ended(place)
         else:
             place.seat.barred = place.seat.dead = True
+
+    def recount(self, _: None = None) -> None:
+        """Forget what was counted. Needs the lock."""
+        self._rejected = self._timeout = 0
+        self.seats.recount()
 
     def _resized(self, limits: Callable[[], tuple[int, int, int]]) -> None:
         limit, self._most_waiting, self._threads = limits()

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from recoup._core import checks
+from recoup._core import checks, options
 from recoup._core.colour import Colour, described
 from recoup._core.strategy import Pump, Strategy, Worst
 from recoup.strategies.bulkhead import pumps, visit
@@ -120,23 +119,50 @@ class Bulkhead(Strategy):
         >>> bulkhead
         <Bulkhead 'bulkhead' running=0/5 waiting=0/100>
         """
-        if config is None:
-            config = replace(self.config, **changes)
-        elif changes:
-            raise TypeError(f"reconfigure() takes a config or fields, not both: {', '.join(sorted(changes))} given")
-        checks.instance("config", config, BulkheadConfig)
+        super().reconfigure(config, **changes)
+
+    def reset(self) -> None:
+        """Count from 0 again: counters, histograms, and an adaptive limit from `max_concurrent` on.
+
+        Calls that run and wait are not disturbed. They count as `running` and `waiting`, and those that run now neither
+        as `executed` nor in a histogram.
+
+        Any thread, task, signal handler or finaliser may call this at any time.
+
+        >>> bulkhead = Bulkhead()
+        >>> bulkhead.execute_sync(len, "abc"), bulkhead.metrics["executed"]
+        (3, 1)
+        >>> bulkhead.reset()
+        >>> bulkhead.metrics["executed"]
+        0
+        """
+        self._gate.note(Gate.recount, None)
+        if self._meter is not None:
+            self._gate.note(self._forget, self._meter)
+        self._gate.resize(self._limits)
+
+    def _settled(self, config: BulkheadConfig) -> None:
         old = self.config
-        if _settled(config) != _settled(old):
-            raise ValueError(
-                "use_thread_pool, histograms, queue_order, and whether there is an adaptive limit, must stay as they "
-                f"are in bulkhead {self.name!r}: it was made for that; make another Bulkhead"
-            )
-        self.config = config
+        settled: dict[str, tuple[object, object]] = {
+            each: (getattr(old, each), getattr(config, each))
+            for each in ("use_thread_pool", "histograms", "queue_order")
+        }
+        settled["whether there is an adaptive limit"] = (old.adaptive is None, config.adaptive is None)
+        options.same(self, **settled)
+
+    def _adopt(self, config: BulkheadConfig) -> None:
+        old, self.config = self.config, config
         if self._meter is not None and (config.adaptive, config.max_concurrent) != (old.adaptive, old.max_concurrent):
-            self._meter.adapt(config)
+            self._gate.note(self._adapt, self._meter)
         self._gate.resize(self._limits)
         if self._pool is not None:
             self._pool.resize(config.thread_pool_size)
+
+    def _adapt(self, gate: Gate, meter: Meter) -> None:  # noqa: ARG002 - a gate says which one does what a note says
+        meter.adapt(self.config)
+
+    def _forget(self, gate: Gate, meter: Meter) -> None:  # noqa: ARG002 - as above
+        meter.begin_anew(self.config)
 
     def _limits(self) -> tuple[int, int, int]:
         config = self.config
@@ -271,8 +297,3 @@ class Bulkhead(Strategy):
         from recoup.strategies.bulkhead.pool import TaskJob  # noqa: PLC0415 - as in __init__
 
         return TaskJob(pool, self._gate, await self._wait_async(pooled=True), fn, self.name)
-
-
-def _settled(config: BulkheadConfig) -> tuple[object, ...]:
-    """Tell what cannot change any more."""
-    return config.use_thread_pool, config.histograms, config.queue_order, config.adaptive is None
