@@ -39,6 +39,13 @@ async def test_timers_cost_nothing_and_agree_with_the_clock(clock: VirtualClock)
     assert time.monotonic() - real < 5
 
 
+async def test_wait_for_follows_the_clock(clock: VirtualClock) -> None:
+    """`asyncio.wait_for` costs nothing either."""
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.Event().wait(), 3600)
+    assert clock.monotonic() == 4600
+
+
 async def test_parallel_sleeps_overlap(clock: VirtualClock) -> None:
     """A hundred tasks that sleep a second take a second together."""
     began = clock.monotonic()

@@ -11,6 +11,7 @@ import asyncio
 import math
 import threading
 from contextlib import contextmanager
+from random import Random
 from typing import TYPE_CHECKING
 
 from recoup._core import clock as seam
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
         def jump(self, seconds: float) -> None: ...
 
 
-__all__ = ["VirtualClock", "active_clock"]
+__all__ = ["VirtualClock", "active_clock", "dice"]
 
 _REPLACED = ("monotonic", "wall", "sleep", "sleep_async")
 _NANO = 1_000_000_000
@@ -38,6 +39,19 @@ _active: list[VirtualClock] = []  # innermost last
 def active_clock() -> VirtualClock | None:
     """Tell which virtual clock recoup reads at the moment; None means the real one."""
     return _active[-1] if _active else None
+
+
+@contextmanager
+def dice(seed: int | None) -> Generator[None]:
+    """Have recoup draw from a seed meanwhile, in the whole process; None leaves everything to chance as ever."""
+    if seed is None:
+        yield
+        return
+    replaced, seam.random = seam.random, Random(seed).random  # noqa: S311 - jitter for a test, not cryptography
+    try:
+        yield
+    finally:
+        seam.random = replaced
 
 
 def _nanos(argument: str, seconds: float) -> int:

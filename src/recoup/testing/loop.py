@@ -9,6 +9,11 @@ keep that honest:
   arrives before the timers behind it.
 * With no timer at all the loop blocks for real, as any loop would; if nothing on earth could wake it, it says so
   instead of hanging the test run.
+
+With a seed, tasks that could run in the same pass of the loop run in an order drawn from it. Nobody promises in which
+order tasks run (Trio shuffles them always, for the same reason), and code that is right only in asyncio's usual order
+is found by trying others. What asyncio does promise is kept: plain callbacks (`call_soon`, timers, done callbacks, the
+inner workings of transports) run in the order in which they became ready.
 """
 
 from __future__ import annotations
@@ -16,9 +21,11 @@ from __future__ import annotations
 import asyncio
 import selectors
 import threading
+from collections import deque
+from random import Random
 from typing import TYPE_CHECKING
 
-from recoup.testing.clock import VirtualClock, active_clock
+from recoup.testing.clock import VirtualClock, active_clock, dice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -81,6 +88,34 @@ class _JumpingSelector(selectors.BaseSelector):
         return not watching and threading.active_count() <= 1
 
 
+class _Shuffled(deque["asyncio.Handle"]):
+    """What is ready to run; the tasks in it change places once a pass.
+
+    A pass of asyncio's loop adds what input and timers made ready, then takes as many handles as there are by then; so
+    the first one taken is the moment to draw, and what becomes ready during a pass belongs to the next.
+    """
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        self._random = Random(seed)  # noqa: S311 - an order for a test, not cryptography
+        self.settled = False
+
+    def popleft(self) -> asyncio.Handle:
+        if not self.settled:
+            self.settled = True
+            places = [place for place, handle in enumerate(self) if _steps_a_task(handle)]
+            drawn = [self[place] for place in places]
+            self._random.shuffle(drawn)
+            for place, handle in zip(places, drawn, strict=True):
+                self[place] = handle
+        return super().popleft()
+
+
+def _steps_a_task(handle: Any) -> bool:
+    # As asyncio itself tells them apart when it prints handles, for tasks in C and in Python.
+    return isinstance(getattr(handle._callback, "__self__", None), asyncio.Task)
+
+
 class VirtualEventLoop(asyncio.SelectorEventLoop):
     """Run asyncio code in virtual time: `asyncio.sleep`, `call_later` and `asyncio.timeout` cost nothing.
 
@@ -92,14 +127,35 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
             time while there is none.
         grace: Real seconds given to other threads, while there are any, before the clock moves; default 0.02. Ten times
             as long while work given to `run_in_executor` is not done.
+        seed: A whole number: tasks that are ready at the same time run in an order drawn from it, the same each time
+            as long as no thread, socket or signal has a say. Default `None`: in the order in which they became ready.
+
+    Example:
+        >>> import asyncio
+        >>> from recoup.testing import VirtualEventLoop
+        >>> async def order(seed):
+        ...     seen = []
+        ...     async def step(name):
+        ...         seen.append(name)
+        ...     await asyncio.gather(*map(step, "abcd"))
+        ...     return "".join(seen)
+        >>> def tried(seed):
+        ...     with asyncio.Runner(loop_factory=lambda: VirtualEventLoop(seed=seed)) as runner:
+        ...         return runner.run(order(seed))
+        >>> tried(None), tried(7) == tried(7), len({tried(seed) for seed in range(200)})
+        ('abcd', True, 24)
     """
 
-    def __init__(self, clock: VirtualClock | None = None, *, grace: float = _GRACE) -> None:
+    def __init__(self, clock: VirtualClock | None = None, *, grace: float = _GRACE, seed: int | None = None) -> None:
         self._own_clock = clock
         self.grace = grace
+        self.seed = seed
         self._blocking = 0
         self._working = 0
         super().__init__(_JumpingSelector(self))
+        self._shuffled = None if seed is None else _Shuffled(seed)
+        if self._shuffled is not None:
+            self._ready = self._shuffled
 
     @property
     def clock(self) -> VirtualClock | None:
@@ -110,6 +166,12 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
         """Tell the loop's time: the virtual clock's."""
         clock = self.clock
         return super().time() if clock is None else clock.monotonic()
+
+    def _process_events(self, event_list: Any) -> None:
+        if self._shuffled is not None:
+            self._shuffled.settled = False  # asyncio comes here once a pass, before it runs what is ready
+        inherited: Any = super()  # not public, so not in the types; each pass of every selector loop comes through it
+        inherited._process_events(event_list)
 
     def _patience(self) -> float:
         """Tell how many real seconds to give to other threads before the clock moves."""
@@ -136,13 +198,16 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
             self._blocking -= 1
 
 
-def run(main: Coroutine[Any, Any, T], *, clock: VirtualClock | None = None) -> T:
+def run(main: Coroutine[Any, Any, T], *, clock: VirtualClock | None = None, seed: int | None = None) -> T:
     """Run a coroutine to its end on a fresh virtual event loop, like `asyncio.run`.
 
     Args:
         main: The coroutine to run.
         clock: The clock for the loop; None (the default) follows the active `VirtualClock`, and real time while there
             is none.
+        seed: A whole number that the order of tasks (see `VirtualEventLoop`) and recoup's own dice (jitter, rates of
+            faults) are drawn from meanwhile; a run that went wrong can be repeated. Default `None`: tasks in their
+            usual order, and chance.
 
     Returns:
         What the coroutine returned.
@@ -160,5 +225,5 @@ def run(main: Coroutine[Any, Any, T], *, clock: VirtualClock | None = None) -> T
         ...     run(wait_for_nobody())
         'half a minute, at no cost'
     """
-    with asyncio.Runner(loop_factory=lambda: VirtualEventLoop(clock)) as runner:
+    with dice(seed), asyncio.Runner(loop_factory=lambda: VirtualEventLoop(clock, seed=seed)) as runner:
         return runner.run(main)
