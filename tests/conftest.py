@@ -6,6 +6,7 @@ import asyncio
 import functools
 import inspect
 import os
+import signal
 import threading
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 # judged by itself; everywhere else new ones.
 settings.register_profile("recoup", deadline=None, derandomize="CI" in os.environ, print_blob=True)
 settings.load_profile("recoup")
+
+# A process that a shell started in the background ignores Ctrl-C, and so would its children; tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
