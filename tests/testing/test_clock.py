@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from recoup._core import clock as seam
+from recoup._core import waiting
 from recoup.testing import VirtualClock, active_clock, run
 
 if TYPE_CHECKING:
@@ -89,6 +90,23 @@ def test_leaving_restores_the_real_clock() -> None:
         scopes()
     assert [seam.monotonic, seam.wall, seam.sleep, seam.sleep_async] == real
     assert active_clock() is None
+
+
+def test_waits_that_somebody_may_end(clock: VirtualClock) -> None:
+    """A wait for somebody is virtual and remembered as pauses are, and ends early for a task that is woken (G12)."""
+    began = seam.monotonic()
+
+    async def main() -> list[bool]:
+        waiter = waiting.for_task()
+        asyncio.get_running_loop().call_later(2, waiter.wake)
+        return [await seam.rest_async(waiter, 60), await seam.rest_async(waiting.for_task(), 3)]
+
+    assert seam.rest(waiting.for_thread(), 3600) is False
+    assert run(main()) == [True, False]
+    assert seam.monotonic() - began == 3605
+    assert asyncio.run(main()) == [False, False]  # its timers are real, and pauses of recoup are not
+    assert seam.monotonic() - began == 3668
+    assert clock.sleeps == [3600, 60, 3, 60, 3]
 
 
 def test_entering_twice_is_refused(clock: VirtualClock) -> None:

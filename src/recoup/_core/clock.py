@@ -14,7 +14,23 @@ from time import time as wall
 
 from recoup._core import mode
 
-__all__ = ["in_trio", "monotonic", "pause", "pause_async", "random", "sleep", "sleep_async", "uniform", "wall"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from recoup._core.waiting import TaskWaiter, ThreadWaiter
+
+__all__ = [
+    "in_trio",
+    "monotonic",
+    "pause",
+    "pause_async",
+    "random",
+    "rest",
+    "rest_async",
+    "sleep",
+    "sleep_async",
+    "uniform",
+    "wall",
+]
 
 
 def in_trio() -> bool:
@@ -52,6 +68,16 @@ def pause(seconds: float) -> None:
 async def pause_async(seconds: float) -> None:
     """Sleep in the running loop; for 0 still give other tasks their turn and cancellation its chance."""
     await sleep_async(0 if mode.active and mode.instant() else seconds)
+
+
+def rest(waiter: ThreadWaiter, seconds: float) -> bool:
+    """Block for some seconds, or until somebody wakes the waiter; True when woken."""
+    return waiter.wait(seconds)
+
+
+async def rest_async(waiter: TaskWaiter, seconds: float) -> bool:
+    """Sleep in the running loop, or until somebody wakes the waiter; True when woken."""
+    return await waiter.wait_async(seconds)
 
 
 def uniform(low: float, high: float) -> float:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Protocol, Self
 
+    from recoup._core.waiting import TaskWaiter, ThreadWaiter
+
     class Jumping(Protocol):
         """A clock of somebody else that can be asked and pushed: Trio's `MockClock`."""
 
@@ -30,7 +32,11 @@ if TYPE_CHECKING:
 
 __all__ = ["VirtualClock", "active_clock", "dice"]
 
-_REPLACED = ("monotonic", "wall", "sleep", "sleep_async")
+_REPLACED = {  # names of the seam, and what stands in for them
+    **{name: name for name in ("monotonic", "wall", "sleep", "sleep_async")},
+    "rest": "_rest",
+    "rest_async": "_rest_async",
+}
 _NANO = 1_000_000_000
 
 _active: list[VirtualClock] = []  # innermost last
@@ -211,8 +217,8 @@ class VirtualClock:
         if self in _active:
             raise RuntimeError("this VirtualClock is active already; make another one for an inner scope")
         self._replaced = [getattr(seam, name) for name in _REPLACED]
-        for name in _REPLACED:
-            setattr(seam, name, getattr(self, name))
+        for name, ours in _REPLACED.items():
+            setattr(seam, name, getattr(self, ours))
         _active.append(self)
         return self
 
@@ -242,6 +248,17 @@ class VirtualClock:
         if seconds > 0:
             with self._lock:
                 self._sleeps.append(seconds)
+
+    def _rest(self, waiter: ThreadWaiter, seconds: float) -> bool:  # noqa: ARG002 - time passes before anybody can wake
+        self.sleep(seconds)
+        return False
+
+    async def _rest_async(self, waiter: TaskWaiter, seconds: float) -> bool:
+        if not self._drives_running_loop():
+            await self.sleep_async(seconds)
+            return False
+        self._remember(seconds)
+        return await waiter.wait_async(seconds)
 
     def _drives_running_loop(self) -> bool:
         if seam.in_trio():
