@@ -308,6 +308,26 @@ class CacheMachine(RuleBasedStateMachine):
         self.ledger.entries.pop(key, None)
         self.ledger.flights.pop(key, None)
 
+    @rule(
+        revalidate=st.sampled_from([0.0, 5.0]),
+        if_error=st.sampled_from([0.0, 20.0]),
+        negative=st.sampled_from([None, 3.0]),
+    )
+    def reconfigure(self, revalidate: float, if_error: float, negative: float | None) -> None:
+        """Judge what is kept by other times from now on (B5)."""
+        self.config = CacheConfig(
+            ttl=10, stale_while_revalidate=revalidate, stale_if_error=if_error, negative_ttl=negative
+        )
+        self.shelf.reconfigure(self.config)
+
+    @precondition(lambda self: self.ledger.entries or self.ledger.calling)
+    @rule()
+    def reset(self) -> None:
+        """Forget everything; who calls or waits goes on, and what comes of it is not kept."""
+        self.shelf.store.clear()
+        self.ledger.entries.clear()
+        self.ledger.flights.clear()
+
     @invariant()
     def nobody_waits_for_nothing(self) -> None:
         ledger = getattr(self, "ledger", Ledger())

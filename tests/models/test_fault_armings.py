@@ -52,6 +52,12 @@ class ArmingsBesideModel(RuleBasedStateMachine):
         self.armings.disarm()
         self.numbers.pop("everywhere", None)
 
+    @rule()
+    def reset(self) -> None:
+        """Number from 1 again, whatever is armed."""
+        self.armings.renumber()
+        self.numbers = dict.fromkeys(self.numbers, 0)
+
     @rule(target=entered, room=rooms)
     def enter(self, room: Room) -> Any:
         block = Armed(self.armings)

@@ -173,7 +173,7 @@ def test_a_bad_reconfiguration_changes_nothing() -> None:
         ({"ttl": 5, "max_size": 0}, ValueError, "max_size must be at least 1"),
         ({"ttl": None, "stale_if_error": 5}, ValueError, "no meaning with ttl=None"),
         ({"size": 5}, TypeError, "size"),
-        ({"key": len}, ValueError, "key must stay as it is in cache 'c'"),
+        ({"key": len}, ValueError, "^key must stay as it is in <Cache 'c'"),
     ]
     for changes, kind, message in bad:
         with pytest.raises(kind, match=message):
@@ -185,3 +185,66 @@ def test_a_bad_reconfiguration_changes_nothing() -> None:
         cache.reconfigure(odd)
     assert cache.config is config
     assert cache._shelf.ttl == 10
+
+
+def test_a_reset_forgets_everything(both: Both) -> None:
+    """Results go, and what was warned of or logged once is said again (F6)."""
+    cache = Cache(CacheConfig(ttl=10), name="c")
+    calls: list[Any] = []
+    load = made(both, cache, calls)
+    both.call(load, 1)
+    both.call(load, 1)
+    cache._lost("OSError")
+    with pytest.warns(RuntimeWarning, match="it got something"):
+        cache._complain("something")
+    cache._complain("something")
+    cache.reset()
+    assert (len(cache), cache._told) == (0, set())
+    both.call(load, 1)
+    assert calls == [1, 1]
+    with pytest.warns(RuntimeWarning, match="it got something"):
+        cache._complain("something")
+
+
+def test_a_reset_drops_what_comes_of_calls_under_way(both: Both) -> None:
+    """A call that is under way answers its caller, and its result is not kept (F6)."""
+    cache = Cache(CacheConfig(ttl=10), name="c")
+
+    def load(number: int) -> int:
+        cache.reset()
+        return number
+
+    loaded = cache(both.wrap(load))
+    assert both.call(loaded, 7) == 7
+    assert len(cache) == 0
+
+
+def test_changes_while_32_threads_call() -> None:
+    """Every call gets its own result, whatever is changed and forgotten meanwhile (B5, F6, G7)."""
+    cache = Cache(CacheConfig(max_size=8))
+    stop = threading.Event()
+    wrong: list[object] = []
+
+    @cache
+    def load(number: int) -> int:
+        return number * 2
+
+    def call() -> None:
+        wrong.extend(number for number in range(300) if load(number % 16) != number % 16 * 2)
+
+    def change() -> None:
+        while not stop.is_set():
+            cache.reconfigure(max_size=2, ttl=0.001)
+            cache.reset()
+            cache.reconfigure(max_size=16, ttl=None)
+
+    callers = [threading.Thread(target=call) for _ in range(32)]
+    changer = threading.Thread(target=change)
+    for thread in [*callers, changer]:
+        thread.start()
+    for caller in callers:
+        caller.join()
+    stop.set()
+    changer.join()
+    assert wrong == []
+    assert len(cache) <= 16

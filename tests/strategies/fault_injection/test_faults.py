@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import threading
 import traceback
 import weakref
 from typing import TYPE_CHECKING, Any
@@ -557,10 +558,14 @@ def test_a_bad_reconfiguration_changes_nothing(service: Service) -> None:
         ({"rate": 2}, ValueError, "rate must be at least 0"),
         ({"delay": None}, ValueError, "nothing is to be done"),
         ({"speed": 2}, TypeError, "speed"),
-        ({"run": later}, ValueError, "must stay as they are in fault_injection 'fault_injection'"),
-        ({"change_result": later}, ValueError, "async callbacks"),
+        ({"run": later}, ValueError, "^whether run is async must stay as it is in <FaultInjection"),
+        ({"change_result": later}, ValueError, "^whether change_result is async must stay"),
         ({"error": OSError, "after_items": 2}, ValueError, "whether there is after_items"),
-        ({"error": OSError, "after_call": True, "change_result": str}, ValueError, "after_call together with"),
+        (
+            {"error": OSError, "after_call": True, "change_result": str},
+            ValueError,
+            "whether after_call goes with change_result must stay",
+        ),
     ]
     for changes, kind, message in bad:
         with pytest.raises(kind, match=message):
@@ -571,3 +576,52 @@ def test_a_bad_reconfiguration_changes_nothing(service: Service) -> None:
     with pytest.raises(TypeError, match="config must be a FaultInjectionConfig, not 3"):
         faults.reconfigure(odd)
     assert faults.config == FaultInjectionConfig(delay=1, rate=0.5)
+
+
+def test_a_reset_numbers_from_one(both: Both, service: Service) -> None:
+    """What is armed stays armed, here and everywhere, and calls are numbered from 1 again."""
+    faults = inject_faults(error=OSError, schedule=[1])
+    fetch = faults(both.wrap(service.ask))
+    faults.arm()
+    with faults.armed():
+        for _ in range(2):
+            with pytest.raises(OSError):  # noqa: PT011 - made without a text
+                both.call(fetch, 1)
+            assert both.call(fetch, 1) == both.call(fetch, 1)
+            faults.reset()
+    with pytest.raises(OSError):  # noqa: PT011 - as above
+        both.call(fetch, 1)
+    faults.disarm()
+    faults.reset()
+    assert not faults.is_armed
+
+
+def test_changes_while_32_threads_call() -> None:
+    """Every call is hit by the old config or the new one, whole, whatever numbers it gets (B5, G7)."""
+    faults = inject_faults(change_result=lambda _: "a", rate=0.5, seed=1)
+    stop = threading.Event()
+    odd: list[object] = []
+    fetch: Any = faults(lambda: "real")
+    faults.arm()
+
+    def call() -> None:
+        for _ in range(200):
+            answer = fetch()
+            if answer not in {"real", "a", "b"}:
+                odd.append(answer)
+
+    def change() -> None:
+        while not stop.is_set():
+            faults.reconfigure(change_result=lambda _: "b", rate=1, seed=None)
+            faults.reset()
+            faults.reconfigure(change_result=lambda _: "a", rate=0.5, seed=1)
+
+    callers = [threading.Thread(target=call) for _ in range(32)]
+    changer = threading.Thread(target=change)
+    for thread in [*callers, changer]:
+        thread.start()
+    for caller in callers:
+        caller.join()
+    stop.set()
+    changer.join()
+    assert odd == []

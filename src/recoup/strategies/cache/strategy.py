@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 from weakref import WeakKeyDictionary
 
-from recoup._core import checks
+from recoup._core import checks, options
 from recoup._core.colour import described
 from recoup._core.frozen import Unkeyable
 from recoup._core.keys import Keys
-from recoup._core.options import decorating
 from recoup._core.strategy import Pump, Strategy
 from recoup.strategies.cache import pumps
 from recoup.strategies.cache.background import Background
@@ -134,15 +132,26 @@ class Cache(Strategy):
         >>> cache
         <Cache 'users': 0 of 10 results, for ever>
         """
-        if config is None:
-            config = replace(self.config, **changes)
-        elif changes:
-            raise TypeError(f"reconfigure() takes a config or fields, not both: {', '.join(sorted(changes))} given")
-        checks.instance("config", config, CacheConfig)
-        if config.key is not self.config.key:
-            raise ValueError(
-                f"key must stay as it is in cache {self.name!r}: its results are found by it; make another Cache"
-            )
+        super().reconfigure(config, **changes)
+
+    def reset(self) -> None:
+        """Forget everything, as `clear()` does, and what was warned of and logged: that is said again.
+
+        >>> cache = Cache()
+        >>> cache.execute_sync(int, "7"), len(cache)
+        (7, 1)
+        >>> cache.reset()
+        >>> len(cache)
+        0
+        """
+        self.clear()
+        self._complained = False
+        self._told.clear()
+
+    def _settled(self, config: CacheConfig) -> None:
+        options.same(self, key=(self.config.key, config.key))
+
+    def _adopt(self, config: CacheConfig) -> None:
         self.config = config
         self._shelf.reconfigure(config)
 
@@ -217,7 +226,7 @@ def cached(target: CacheConfig | Cache, /, *, name: str | None = None) -> Cache:
 def cached(ttl: Seconds, /, **options: Unpack[CacheOptions]) -> Cache: ...
 @overload
 def cached(**options: Unpack[CacheOptions]) -> Cache: ...
-def cached(target: Any = None, /, **options: Any) -> Any:
+def cached(target: Any = None, /, **keywords: Any) -> Any:
     """Answer calls from earlier results, and let equal calls at the same time share one.
 
     Write `@cached`, `@cached(60)`, `@cached(ttl=60, stale_if_error=3600)`, `@cached(config)` or `@cached(cache)`.
@@ -229,7 +238,7 @@ def cached(target: Any = None, /, **options: Any) -> Any:
     Args:
         target: The function (`@cached` alone), the time to live in seconds or as a timedelta, a `CacheConfig`, or a
             `Cache` to share.
-        options: The fields of `CacheConfig`; `name` is what events call it.
+        keywords: The fields of `CacheConfig`; `name` is what events call it.
 
     Returns:
         The decorated function, or a `Cache` that decorates.
@@ -245,7 +254,7 @@ def cached(target: Any = None, /, **options: Any) -> Any:
     ('Paris', 'Paris')
     """
     if isinstance(target, (int, float, timedelta)):
-        if "ttl" in options:
+        if "ttl" in keywords:
             raise TypeError("cached() got ttl twice, by position and by name")
-        target, options["ttl"] = None, target
-    return decorating(Cache, CacheConfig, target, options)
+        target, keywords["ttl"] = None, target
+    return options.decorating(Cache, CacheConfig, target, keywords)

@@ -42,6 +42,11 @@ class Tally:
         self.after_fork()
         at_fork(self)
 
+    def begin_anew(self) -> None:
+        """Count from 0 again."""
+        with self._lock:
+            self.total = 0
+
     def after_fork(self) -> None:
         """Take a new lock: the old one may be held by a thread that a forked child does not have (rule G18)."""
         self._lock = RLock()

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 from recoup._core import checks, mode
 from recoup._core.arguments import Parameters
 from recoup._core.colour import Colour, described
-from recoup._core.options import decorating
+from recoup._core.options import decorating, same
 from recoup._core.strategy import Pump, Strategy, Worst
-from recoup.strategies.compensation import actions, memory, perform, steps
+from recoup.strategies.compensation import actions, memory, perform, plans, steps
 from recoup.strategies.compensation.config import CompensationConfig
 from recoup.strategies.compensation.pumps import (
     compensating,
@@ -23,7 +23,7 @@ from recoup.strategies.compensation.pumps import (
     compensating_stream,
     compensating_stream_async,
 )
-from recoup.strategies.compensation.state import Tally, Undo, noticed
+from recoup.strategies.compensation.state import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -85,8 +85,6 @@ class Compensation(Strategy):
             async_callbacks=[each for each in callbacks if checks.awaitable_callback(getattr(config, each))],
         )
         self.config = config
-        self._seconds = cast("float", config.saga_timeout)  # the config made seconds of both
-        self._delay = cast("float", config.compensation_delay)
         self._bare: FunctionType | None = None  # set by `compensate(function)`, which may have been meant otherwise
         self._tally = Tally()
 
@@ -110,6 +108,41 @@ class Compensation(Strategy):
         """How many failed calls have been compensated; steps undone by a saga are not counted here."""
         return self._tally.total
 
+    def reconfigure(self, config: CompensationConfig | None = None, /, **changes: Any) -> None:
+        """Change what undoes a call, and how, while calls run.
+
+        Write `compensation.reconfigure(compensation_attempts=3)`, which keeps all other fields, or give a whole config.
+        It counts for calls that fail from now on. A step that a saga has completed is undone as it was agreed then.
+
+        Args:
+            config: What holds from now on; `None` for what holds now, with changes.
+            changes: Fields of `CompensationConfig`.
+
+        Raises:
+            TypeError: For an unknown field, a value of the wrong type, or changes beside a config.
+            ValueError: For a value out of range; for a callback, or a list of actions, that is async where the one
+                before was not, or the other way round. Then nothing was changed.
+
+        Any thread or task may call this at any time. Of two that do so at once, one wins.
+
+        >>> compensation = Compensation()
+        >>> compensation.reconfigure(compensation_actions=[print], use_sagas=True)
+        >>> compensation
+        <Compensation 'compensation' actions=1>
+        """
+        super().reconfigure(config, **changes)
+
+    def reset(self) -> None:
+        """Count `compensations` from 0 again. Sagas that are open keep their steps."""
+        self._tally.begin_anew()
+
+    def _settled(self, config: CompensationConfig) -> None:
+        old, new = plans.suited(self.config), plans.suited(config)
+        same(self, **{what: (old[what], new[what]) for what in old})
+
+    def _adopt(self, config: CompensationConfig) -> None:
+        self.config = config
+
     def _pumps(self, place: Place) -> Sequence[Pump]:
         colour = place.colour
         join: Callable[..., Steps | None] = partial(self._join, place.target) if colour.is_async else steps.still_open
@@ -132,11 +165,13 @@ class Compensation(Strategy):
         names = ", ".join(actions.named(each) for each in listed) or "what its list holds by then"
         order = " in reverse" if self.config.use_sagas else ""
         tries = f", {self.config.compensation_attempts} tries each" if self.config.compensation_attempts > 1 else ""
+        seconds: Any = self.config.saga_timeout
         goes_on = "the error" if self.config.raise_original else "the error, or CompensationError if an action failed,"
-        return [f"on any error runs {names}{order}, {self._seconds:g} s at most{tries}; then {goes_on} goes on"]
+        return [f"on any error runs {names}{order}, {seconds:g} s at most{tries}; then {goes_on} goes on"]
 
     def _worst(self, inner: Worst, colour: Colour) -> Worst:
-        return Worst(inner.calls, inner.seconds + (self._seconds if colour.is_async else math.inf))
+        seconds: Any = self.config.saga_timeout if colour.is_async else math.inf
+        return Worst(inner.calls, inner.seconds + seconds)
 
     def _join(self, target: object, around: Steps) -> Steps | None:
         """Give the saga that an asynchronous step belongs to; refuse before it runs what could not be undone."""
@@ -152,59 +187,42 @@ class Compensation(Strategy):
 
     def _undo(self, target: Callable[..., object], error: BaseException, call: Packed) -> None:
         """Undo a call that failed."""
-        perform.undo(self._job(self._tasks(target, call, error=error)), error)
+        config = self.config
+        perform.undo(self._job(config, plans.tasks(config, target, call, error=error)), error)
 
     async def _undo_async(self, target: Callable[..., object], error: BaseException, call: Packed) -> None:
         """Undo a call that failed, awaiting the actions."""
-        await perform.undo_async(self._job(self._tasks(target, call, error=error)), error)
+        config = self.config
+        await perform.undo_async(self._job(config, plans.tasks(config, target, call, error=error)), error)
 
-    def _job(self, tasks: list[Task]) -> perform.Job | None:
+    def _job(self, config: CompensationConfig, tasks: list[Task]) -> perform.Job | None:
         if not tasks or (mode.active and mode.off()):
             return None
         self._tally.count()
-        return perform.Job(self.name, tasks, self._seconds, self.config.raise_original)
-
-    def _tasks(self, target: Callable[..., object], call: Packed, **facts: object) -> list[Task]:
-        """List what there is to do, now that it is needed (rule S3)."""
-        config = self.config
-        listed = list(config.compensation_actions)
-        if not listed:
-            return []
-        if config.use_sagas:
-            listed.reverse()
-        args, kwargs = call
-        state = memory.saved(target, args, kwargs, **facts) if config.save_state else {"error": facts["error"]}
-        undos = [Undo(action, state, config.compensation_attempts, self._delay) for action in listed]
-        return noticed(undos, config.on_compensation_start, config.on_compensation_complete)
-
-    def _plan(
-        self, target: Callable[..., object], call: Packed, result: object
-    ) -> Callable[[BaseException], list[Task]]:
-        """Remember a completed step, as much of it as `save_state` allows."""
-        if not self.config.save_state:
-            return lambda error: self._tasks(target, memory.NOTHING, error=error)
-        return lambda error: self._tasks(target, call, error=error, result=result)
+        return perform.Job(self.name, tasks, cast("float", config.saga_timeout), config.raise_original)
 
     def _keep(self, target: Callable[..., object], joined: Steps, call: Packed, result: object) -> None:
         """Report a completed step to its saga; undo it at once if that has failed meanwhile."""
-        plan = self._plan(target, call, result)
+        config = self.config
+        plan = plans.plan(config, target, call, result)
         if joined.completed(plan):
             return
         late = steps.too_late(described(target), joined)
         try:
-            perform.undo(self._job(plan(late)), late)
+            perform.undo(self._job(config, plan(late)), late)
             raise late
         finally:
             del late  # this frame is in its traceback: they would keep each other
 
     async def _keep_async(self, target: Callable[..., object], joined: Steps, call: Packed, result: object) -> None:
         """Do what `_keep` does, awaiting the actions."""
-        plan = self._plan(target, call, result)
+        config = self.config
+        plan = plans.plan(config, target, call, result)
         if joined.completed(plan):
             return
         late = steps.too_late(described(target), joined)
         try:
-            await perform.undo_async(self._job(plan(late)), late)
+            await perform.undo_async(self._job(config, plan(late)), late)
             raise late
         finally:
             del late  # as above

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from recoup._core.streams import AsyncCursor, Cursor
     from recoup.strategies.fallback.sources import Source
 
+    AtOnce = Callable[[Exception], Entry | None]
     Begin = Callable[[Exception], tuple[Source, ...]]
     Failed = Callable[[Source, Exception, Exception], bool | None]
     Used = Callable[[Source, Exception], None]
@@ -30,14 +31,22 @@ __all__ = [
 
 
 def falling_back(
-    fn: Callable[..., Any], begin: Begin, settle: Callable[[Any], Entry], failed: Failed, used: Used
+    fn: Callable[..., Any],
+    at_once: AtOnce,
+    begin: Begin,
+    settle: Callable[[Any], Entry],
+    failed: Failed,
+    used: Used,
 ) -> Callable[..., Any]:
-    """Call a function; if it fails, ask one source after the other."""
+    """Call a function; if it fails, give the answer that is there, or ask one source after the other."""
 
     def falling_back(*args: Any, **kwargs: Any) -> Any:
         try:
             return fn(*args, **kwargs)
         except Exception as error:
+            entry = at_once(error)
+            if entry is not None:
+                return entry.value
             for source in begin(error):
                 try:
                     if source.again is None:
@@ -57,17 +66,21 @@ def falling_back(
 
 def falling_back_async(
     fn: Callable[..., Awaitable[Any]],
+    at_once: AtOnce,
     begin: Begin,
     settle: Callable[[Any], Awaitable[Entry]],
     failed: Failed,
     used: Used,
 ) -> Callable[..., Awaitable[Any]]:
-    """Call an async function; if it fails, ask one source after the other."""
+    """Call an async function; if it fails, give the answer that is there, or ask one source after the other."""
 
     async def falling_back(*args: Any, **kwargs: Any) -> Any:
         try:
             return await fn(*args, **kwargs)
         except Exception as error:
+            entry = at_once(error)
+            if entry is not None:
+                return entry.value
             for source in begin(error):
                 try:
                     if source.again is None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from recoup.strategies.fallback.config import FallbackConfig
 
-__all__ = ["Source", "listed", "sources", "takes_error"]
+__all__ = ["Source", "asks", "listed", "sources", "takes_error"]
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -69,6 +69,12 @@ def sources(config: FallbackConfig, target: Any) -> tuple[Source, ...]:
     if found:
         found[-1].last = True
     return tuple(found)
+
+
+def asks(config: FallbackConfig) -> bool:
+    """Tell whether there is anybody to ask before the value answers."""
+    services = listed(config.fallback_service)
+    return bool(config.fallback_function) or any(callable(each) or config.service_argument for each in services)
 
 
 def listed(given: Any) -> Iterator[Any]:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakKeyDictionary
 
 from recoup._core import checks, clock, emit, mode
-from recoup._core.colour import Colour, described
+from recoup._core.colour import Colour
 from recoup._core.conditions import when
 from recoup._core.frozen import Unkeyable
 from recoup._core.keys import Keys
+from recoup._core.options import same
 from recoup._core.store import Entry, Store, shareable
 from recoup._core.strategy import Pump, Strategy, Worst
-from recoup.strategies.fallback import answers, pumps
+from recoup.strategies.fallback import answers, fitting, pumps
 from recoup.strategies.fallback.config import FallbackConfig
 from recoup.strategies.fallback.sources import listed
-from recoup.strategies.fallback.state import FallbackPlan, Matcher, last_word
+from recoup.strategies.fallback.state import Rules, Site, last_word
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -64,19 +65,10 @@ class Fallback(Strategy):
         if config is None:
             config = FallbackConfig()
         checks.instance("config", config, FallbackConfig)
-        functions, services = list(listed(config.fallback_function)), list(listed(config.fallback_service))
-        if not (functions or services or config.value_given or config.use_cache):
-            raise ValueError(
-                "a fallback needs something to fall back to: fallback_value, fallback_function, fallback_service "
-                "or use_cache=True"
-            )
-        waits = {"fallback_function": functions, "fallback_service": [each for each in services if callable(each)]}
-        super().__init__(
-            name=name,
-            async_callbacks=[each for each, given in waits.items() if any(map(checks.awaitable_callback, given))],
-        )
-        self.config = config
-        self._matches = Matcher(config)
+        fitting.check_sources(config)
+        super().__init__(name=name, async_callbacks=[each for each, waits in fitting.waits(config).items() if waits])
+        self._rules = Rules(config)
+        self._sites: WeakKeyDictionary[Site, None] = WeakKeyDictionary()
         lifetime = checks.duration("cache_ttl", config.cache_ttl)
         self._store = Store(config.cache_size, lifetime) if config.use_cache else None
         self._complained = False
@@ -93,6 +85,58 @@ class Fallback(Strategy):
         kept = "" if self._store is None else f", {len(self._store)} of {config.cache_size} successes remembered"
         return f"<Fallback {self.name!r}: {', '.join(kind for kind, given in kinds.items() if given)}{kept}>"
 
+    @property
+    def config(self) -> FallbackConfig:
+        """What answers, and which errors are answered; changed by `reconfigure`."""
+        return self._rules.config
+
+    def reconfigure(self, config: FallbackConfig | None = None, /, **changes: Any) -> None:
+        """Change what answers, and which errors are answered, while calls are made.
+
+        Write `fallback_object.reconfigure(fallback_value=0)`, which keeps all other fields, or give a whole config. It
+        counts for calls that fail from now on; those that have begun to ask somebody go on. Successes that are
+        remembered are judged by the new times, and those that are too many go at once.
+
+        Args:
+            config: What holds from now on; `None` for what holds now, with changes.
+            changes: Fields of `FallbackConfig`; `on` for `fallback_on_exceptions`.
+
+        Raises:
+            TypeError: For an unknown field, a value of the wrong type, changes beside a config, or what does not suit
+                a function that is decorated (it has no parameter `service_argument`).
+            ValueError: For a value out of range, or if nothing would answer; for `use_cache`, and an async function or
+                service where there was none, or the other way round. Then nothing was changed.
+
+        Any thread or task may call this at any time. Of two that do so at once, one wins.
+
+        >>> lenient = Fallback(FallbackConfig(fallback_value=0))
+        >>> lenient.reconfigure(fallback_value=-1)
+        >>> lenient.execute_sync(int, "seven")
+        -1
+        """
+        super().reconfigure(config, **changes)
+
+    def reset(self) -> None:
+        """Forget the successes that are remembered, and what was warned of and logged: that is said again."""
+        self.clear()
+        self._complained = False
+        self._told.clear()
+
+    def _settled(self, config: FallbackConfig) -> None:
+        fitting.check_sources(config)
+        old, new = fitting.waits(self.config), fitting.waits(config)
+        suited = {f"whether {each} is async": (old[each], new[each]) for each in old}
+        same(self, use_cache=(self.config.use_cache, config.use_cache), **suited)
+        for each in self._sites.keyrefs():  # a list, whatever other threads decorate meanwhile
+            site = each()
+            if site is not None:
+                fitting.check_target(config, site.colour, site.target)
+
+    def _adopt(self, config: FallbackConfig) -> None:
+        self._rules = Rules(config)  # the config with them, in one step
+        if self._store is not None:
+            self._store.resize(config.cache_size, checks.duration("cache_ttl", config.cache_ttl))
+
     def clear(self) -> None:
         """Forget the successes that are remembered."""
         if self._store is not None:
@@ -100,12 +144,14 @@ class Fallback(Strategy):
 
     def _pumps(self, place: Place) -> Sequence[Pump]:
         factory, settle = _FACTORIES[place.colour]
-        plan = FallbackPlan(self.config, self._matches, place.target)
+        site = Site(place.target, place.colour, self._rules)
+        self._sites[site] = None
 
         def begin(error: Exception) -> tuple[Source, ...]:
-            return () if mode.active and mode.off() else plan.begin(error)
+            return () if mode.active and mode.off() else site.plan(self._rules).begin(error)
 
-        layers = [Pump(factory, (begin, settle, self._failed, self._used))]
+        cells = (begin, settle, self._failed, self._used)
+        layers = [Pump(factory, cells if place.colour.is_stream else (self._at_once, *cells))]
         if self._store is not None:
             remembering = pumps.remembering_async if place.colour.is_async else pumps.remembering
             keys = Keys(place.target, None, self._complain)
@@ -114,17 +160,7 @@ class Fallback(Strategy):
 
     def _accept(self, colour: Colour, target: object) -> None:
         super()._accept(colour, target)
-        config = self.config
-        if config.service_argument is not None:
-            _check_parameter(target, config.service_argument)
-        if colour.is_stream:
-            if config.use_cache:
-                raise TypeError(
-                    f"use_cache cannot remember what {described(target)} yields, a generator: its items can be taken "
-                    "only once; let it return a list"
-                )
-            if config.value_given:
-                answers.check_stream(config.fallback_value)
+        fitting.check_target(self.config, colour, target)
 
     def _says(self) -> Sequence[str]:
         config = self.config
@@ -153,11 +189,17 @@ class Fallback(Strategy):
             return inner
         return Worst(inner.calls + sum(isinstance(each, str) for each in asked), math.inf)
 
+    def _at_once(self, error: Exception) -> Entry | None:
+        """Answer quickly, if there is a value to answer with, and nothing else to do or to find out."""
+        if mode.active or emit.listeners:
+            return None
+        return self._rules.at_once.get(type(error))
+
     def _recall(self, key: Hashable | None, error: Exception) -> Entry | None:
         """Look for an earlier success of a call that has failed."""
         store = self._store
         assert store is not None  # noqa: S101 - the pump is only there with a store
-        if key is None or (mode.active and mode.off()) or not self._matches(error):
+        if key is None or (mode.active and mode.off()) or not self._rules.matches(error):
             return None
         try:
             entry = store.fresh(key, clock.monotonic())
@@ -222,19 +264,3 @@ class Fallback(Strategy):
             RuntimeWarning,
             stacklevel=2,
         )
-
-
-def _check_parameter(target: Any, name: str) -> None:
-    """Check that a function takes an argument of this name."""
-    if isinstance(target, (classmethod, staticmethod)):
-        return  # the function in it comes as well
-    try:
-        parameters = inspect.signature(target).parameters
-    except (TypeError, ValueError):  # it does not tell
-        return
-    found = parameters.get(name)
-    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    if (found is None or found.kind not in named) and not any(
-        each.kind is inspect.Parameter.VAR_KEYWORD for each in parameters.values()
-    ):
-        raise TypeError(f"service_argument is {name!r}, but {described(target)} takes no argument of that name")

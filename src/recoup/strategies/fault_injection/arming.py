@@ -30,6 +30,10 @@ class Arming:
     __slots__ = ("_numbers",)
 
     def __init__(self) -> None:
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Begin to number."""
         self._numbers = count(1)
 
     def number(self) -> int:
@@ -56,6 +60,11 @@ class Armings:
     def disarm(self) -> None:
         """End the arming of everybody; blocks stay."""
         self.open.pop(_EVERYWHERE, None)
+
+    def renumber(self) -> None:
+        """Have all that are in force number from 1 again."""
+        for arming in tuple(self.open.values()):
+            arming.begin_anew()
 
     def here(self) -> Arming | None:
         """Give the arming that counts for the code running now."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,7 +10,7 @@ from recoup._core import checks, clock, mode
 from recoup._core.arguments import Parameters
 from recoup._core.colour import Colour, described
 from recoup._core.conditions import plainly
-from recoup._core.options import decorating
+from recoup._core.options import decorating, same
 from recoup._core.strategy import Pump, Strategy, Worst
 from recoup.strategies.fault_injection import pumps
 from recoup.strategies.fault_injection.acts import AsyncActs, PlainActs
@@ -149,16 +148,17 @@ class FaultInjection(Strategy):
         >>> faults.config.rate
         0.5
         """
-        if config is None:
-            config = replace(self.config, **changes)
-        elif changes:
-            raise TypeError(f"reconfigure() takes a config or fields, not both: {', '.join(sorted(changes))} given")
-        checks.instance("config", config, FaultInjectionConfig)
-        if _suited(config) != _suited(self.config):
-            raise ValueError(
-                "async callbacks, whether there is after_items, and after_call together with change_result must stay "
-                f"as they are in fault_injection {self.name!r}: its functions were decorated for that; make another one"
-            )
+        super().reconfigure(config, **changes)
+
+    def reset(self) -> None:
+        """Number calls from 1 again. What is armed stays armed."""
+        self._armings.renumber()
+
+    def _settled(self, config: FaultInjectionConfig) -> None:
+        old, new = _suited(self.config), _suited(config)
+        same(self, **{what: (old[what], new[what]) for what in old})
+
+    def _adopt(self, config: FaultInjectionConfig) -> None:
         self._plan = FaultPlan(config)  # the config with it, in one step
 
     def _pumps(self, place: Place) -> Sequence[Pump]:
@@ -236,14 +236,14 @@ class FaultInjection(Strategy):
         return f"{which}{scheduled}{'' if config.predicate is None else ' that its predicate picks'}"
 
 
-def _suited(config: FaultInjectionConfig) -> tuple[bool, ...]:
+def _suited(config: FaultInjectionConfig) -> dict[str, bool]:
     """Give what decides which functions may be decorated."""
-    return (
-        checks.awaitable_callback(config.run),
-        checks.awaitable_callback(config.change_result),
-        config.after_items is not None,
-        config.after_call and config.change_result is not None,
-    )
+    return {
+        "whether run is async": checks.awaitable_callback(config.run),
+        "whether change_result is async": checks.awaitable_callback(config.change_result),
+        "whether there is after_items": config.after_items is not None,
+        "whether after_call goes with change_result": config.after_call and config.change_result is not None,
+    }
 
 
 def inject_faults(
