@@ -79,8 +79,8 @@ if TYPE_CHECKING:
     from recoup.strategies.retry.config import BackoffStrategy as BackoffStrategy
     from recoup.strategies.retry.config import RetryAfter as RetryAfter
     from recoup.strategies.retry.config import RetryConfig as RetryConfig
+    from recoup.strategies.retry.decorator import retry as retry
     from recoup.strategies.retry.strategy import RetryExecutor as RetryExecutor
-    from recoup.strategies.retry.strategy import retry as retry
     from recoup.strategies.throttle.config import AdaptiveThrottleConfig as AdaptiveThrottleConfig
     from recoup.strategies.throttle.strategy import AdaptiveThrottle as AdaptiveThrottle
     from recoup.strategies.throttle.strategy import adaptive_throttle as adaptive_throttle
@@ -147,7 +147,8 @@ _HOMES = {
     "strategies.rate_limit.strategy": ("RateLimiter",),
     "strategies.retry.budget": ("RetryBudget",),
     "strategies.retry.config": ("BackoffStrategy", "RetryAfter", "RetryConfig"),
-    "strategies.retry.strategy": ("RetryExecutor", "retry"),
+    "strategies.retry.decorator": ("retry",),
+    "strategies.retry.strategy": ("RetryExecutor",),
     "strategies.throttle.config": ("AdaptiveThrottleConfig",),
     "strategies.throttle.strategy": ("AdaptiveThrottle", "adaptive_throttle"),
     "workflow.config": ("ErrorRecoveryConfig", "RecoveryStrategy"),

@@ -21,7 +21,7 @@ def limited(
     fn: Callable[..., Awaitable[Any]], seconds: float, name: str = "test", owner: Strategy | None = None
 ) -> Async:
     """Put the pump of a limit round an async function."""
-    pump = timing.limit(Colour.ASYNC, owner, seconds, name)
+    pump = timing.limit(Colour.ASYNC, timing.Live(timing.Limit(owner, seconds, name)))
     made: Async = pump.factory(fn, *pump.cells)
     return made
 

@@ -25,7 +25,7 @@ COLOURS = {
 
 
 def limited(both: Both, fn: Callable[..., Any], seconds: float, *, stream: bool = False) -> Callable[..., Any]:
-    pump = timing.limit(COLOURS[both.is_async, stream], None, seconds, "test")
+    pump = timing.limit(COLOURS[both.is_async, stream], timing.Live(timing.Limit(None, seconds, "test")))
     made: Callable[..., Any] = pump.factory(both.wrap(fn), *pump.cells)
     return made
 
@@ -50,7 +50,7 @@ def test_arguments_results_and_errors_pass(both: Both, clock: VirtualClock) -> N
 
 def test_a_late_result_of_a_plain_function_is_returned(clock: VirtualClock) -> None:
     """Nothing interrupts a plain function, and what it returns late is not thrown away (D3)."""
-    pump = timing.limit(Colour.SYNC, None, 5, "test")
+    pump = timing.limit(Colour.SYNC, timing.Live(timing.Limit(None, 5, "test")))
 
     def late() -> str:
         seam.sleep(50)
@@ -276,7 +276,7 @@ def test_sending_and_throwing_into_a_generator(clock: VirtualClock) -> None:
         yield got
         return "result"
 
-    pump = timing.limit(Colour.STREAM, None, 10, "test")
+    pump = timing.limit(Colour.STREAM, timing.Live(timing.Limit(None, 10, "test")))
     limited_items = pump.factory(items, *pump.cells)
     stream = limited_items()
     assert next(stream) == "first"
@@ -309,7 +309,7 @@ def test_clean_up_after_the_time_is_not_cut(both: Both, clock: VirtualClock, how
             log.append("cleaned")
 
     async def body_async() -> None:
-        pump = timing.limit(Colour.ASYNC_STREAM, None, 5, "test")
+        pump = timing.limit(Colour.ASYNC_STREAM, timing.Live(timing.Limit(None, 5, "test")))
         stream = pump.factory(items_async, *pump.cells)()
         await anext(stream)
         clock.advance(10)
@@ -346,7 +346,7 @@ async def test_an_async_generator_that_hangs_is_cancelled(clock: VirtualClock) -
         finally:
             log.append("cleaned")
 
-    pump = timing.limit(Colour.ASYNC_STREAM, None, 10, "test")
+    pump = timing.limit(Colour.ASYNC_STREAM, timing.Live(timing.Limit(None, 10, "test")))
     stream = pump.factory(items, *pump.cells)()
     seen = [await anext(stream), await anext(stream)]
     with pytest.raises(DeadlineExceeded, match="test: not finished within 10 s") as caught:
@@ -366,7 +366,7 @@ async def test_a_callers_cancellation_inside_a_step(clock: VirtualClock) -> None
         yield 1
 
     async def consume() -> None:
-        pump = timing.limit(Colour.ASYNC_STREAM, None, 10, "test")
+        pump = timing.limit(Colour.ASYNC_STREAM, timing.Live(timing.Limit(None, 10, "test")))
         async for _ in pump.factory(items, *pump.cells)():
             raise AssertionError
 
@@ -386,7 +386,7 @@ async def test_steps_taken_by_different_tasks(clock: VirtualClock) -> None:
         yield 2
         await asyncio.sleep(50)
 
-    pump = timing.limit(Colour.ASYNC_STREAM, None, 10, "test")
+    pump = timing.limit(Colour.ASYNC_STREAM, timing.Live(timing.Limit(None, 10, "test")))
     stream = pump.factory(items, *pump.cells)()
     assert await asyncio.create_task(anext(stream)) == 1
     assert await asyncio.create_task(anext(stream)) == 2

@@ -332,7 +332,7 @@ def test_a_loop_inside_a_plain_function_is_cut_to_its_deadline(clock: VirtualClo
         with asyncio.Runner(loop_factory=VirtualEventLoop) as runner:
             runner.run(limited(hang, 50, "inner")())
 
-    pump = timing.limit(Colour.SYNC, None, 5, "plain")
+    pump = timing.limit(Colour.SYNC, timing.Live(timing.Limit(None, 5, "plain")))
     with pytest.raises(DeadlineExceeded, match="plain"):
         pump.factory(plain, *pump.cells)()
     assert clock.monotonic() == 1005

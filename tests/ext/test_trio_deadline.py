@@ -264,7 +264,7 @@ def test_streams(clock: VirtualClock) -> None:
         finally:
             log.append("cleaned")
 
-    pump = timing.limit(Colour.ASYNC_STREAM, None, 5, "test")
+    pump = timing.limit(Colour.ASYNC_STREAM, timing.Live(timing.Limit(None, 5, "test")))
 
     async def main() -> None:
         stream = pump.factory(items, *pump.cells)()

@@ -87,6 +87,28 @@ class Budget(RuleBasedStateMachine):
             self.budget._repay(cost)
             self.put(cost if self.kind == "botocore" else self.ratio)
 
+    @rule(
+        ratio=st.none() | st.floats(0.01, 1),
+        rate=st.none() | st.floats(0, 20),
+        capacity=st.none() | st.floats(1, 200),
+    )
+    def reconfigure(self, ratio: float | None, rate: float | None, capacity: float | None) -> None:
+        if self.kind != "ratio":
+            with pytest.raises(ValueError, match="belong together"):
+                self.budget.reconfigure(ratio=ratio, minimum_rate=rate, capacity=capacity)
+            return
+        ratio, rate = self.ratio if ratio is None else ratio, self.rate if rate is None else rate
+        self.budget.reconfigure(ratio=ratio, minimum_rate=rate, capacity=capacity)
+        self.ratio, self.rate = ratio, rate
+        self.capacity = self.capacity if capacity is None else capacity
+        self.put(0)
+
+    @rule()
+    def reset(self) -> None:
+        self.budget.reset()
+        self.tokens = self.capacity
+        self.retries = self.denied = 0
+
     @rule(seconds=st.floats(0, 20))
     def wait(self, seconds: float) -> None:
         before = self.clock.monotonic()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from recoup._core.strategy import Strategy
     from recoup.typing import Seconds
 
-__all__ = ["Deadline", "Limit", "exceeded"]
+__all__ = ["Deadline", "Limit", "Live", "exceeded"]
 
 _SAME = 0.05  # seconds: two clocks of one machine read one after the other, with a thread switch in between
 
@@ -38,6 +38,19 @@ class Limit(NamedTuple):
     seconds: float
     name: str | None = None
     reserve: float = 0.0
+
+
+class Live:
+    """A place for the limit of a strategy, which may be replaced while calls are made.
+
+    Attributes:
+        limit: What calls get that begin now; those that run keep what they began with.
+    """
+
+    __slots__ = ("limit",)
+
+    def __init__(self, limit: Limit) -> None:
+        self.limit = limit
 
 
 class Deadline:

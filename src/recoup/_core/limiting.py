@@ -28,24 +28,24 @@ if TYPE_CHECKING:
     from typing import Any
 
     from recoup._core.colour import Colour
-    from recoup._core.deadlines import Limit
+    from recoup._core.deadlines import Limit, Live
     from recoup._core.terms import Term
 
 __all__ = ["limiting", "limiting_async", "limiting_stream", "limiting_stream_async", "pump"]
 
 
-def pump(colour: Colour, limit: Limit) -> Pump:
+def pump(colour: Colour, live: Live) -> Pump:
     """Choose the pump for a colour."""
     if colour.is_stream:
-        return Pump(limiting_stream_async if colour.is_async else limiting_stream, (limit, Span))
-    return Pump(limiting_async if colour.is_async else limiting, (limit,))
+        return Pump(limiting_stream_async if colour.is_async else limiting_stream, (live, Span))
+    return Pump(limiting_async if colour.is_async else limiting, (live,))
 
 
-def limiting(fn: Callable[..., Any], limit: Limit) -> Callable[..., Any]:
+def limiting(fn: Callable[..., Any], live: Live) -> Callable[..., Any]:
     """Limit the time of a plain function."""
 
     def limiting(*args: Any, **kwargs: Any) -> Any:
-        deadline = enter(limit)
+        deadline = enter(live.limit)
         try:
             return fn(*args, **kwargs)
         finally:
@@ -54,11 +54,11 @@ def limiting(fn: Callable[..., Any], limit: Limit) -> Callable[..., Any]:
     return limiting
 
 
-def limiting_async(fn: Callable[..., Awaitable[Any]], limit: Limit) -> Callable[..., Awaitable[Any]]:
+def limiting_async(fn: Callable[..., Awaitable[Any]], live: Live) -> Callable[..., Awaitable[Any]]:
     """Limit the time of an asynchronous function."""
 
     async def limiting(*args: Any, **kwargs: Any) -> Any:
-        deadline = enter_async(limit)
+        deadline = enter_async(live.limit)
         try:
             result = await fn(*args, **kwargs)
         except BaseException as error:
@@ -73,13 +73,13 @@ def limiting_async(fn: Callable[..., Awaitable[Any]], limit: Limit) -> Callable[
 
 
 def limiting_stream(
-    fn: Callable[..., Generator[Any, Any, Any]], limit: Limit, span: type[Span]
+    fn: Callable[..., Generator[Any, Any, Any]], live: Live, span: type[Span]
 ) -> Callable[..., Generator[Any, Any, Any]]:
     """Limit the time of a generator."""
 
     def limiting(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
         cursor = Cursor(fn(*args, **kwargs))
-        steps = span(limit)
+        steps = span(live.limit)
         while steps.advance(cursor):
             try:
                 cursor.sent = yield cursor.item
@@ -91,13 +91,13 @@ def limiting_stream(
 
 
 def limiting_stream_async(
-    fn: Callable[..., AsyncGenerator[Any, Any]], limit: Limit, span: type[Span]
+    fn: Callable[..., AsyncGenerator[Any, Any]], live: Live, span: type[Span]
 ) -> Callable[..., AsyncGenerator[Any, Any]]:
     """Limit the time of an async generator."""
 
     async def limiting(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
         cursor = AsyncCursor(fn(*args, **kwargs))
-        steps = span(limit)
+        steps = span(live.limit)
         while await steps.advance_async(cursor):
             try:
                 cursor.sent = yield cursor.item

@@ -24,7 +24,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 
 from recoup._core import clock, mode
-from recoup._core.deadlines import Deadline, Limit, exceeded
+from recoup._core.deadlines import Deadline, Limit, Live, exceeded
 from recoup._core.terms import Term, tightest
 
 TYPE_CHECKING = False
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Deadline",
     "Limit",
+    "Live",
     "Term",
     "asked",
     "current_deadline",
@@ -221,19 +222,14 @@ def _first_open(deadline: Term | None) -> Term | None:
     return deadline
 
 
-def limit(
-    colour: Colour, owner: Strategy | None, seconds: float, name: str | None = None, *, reserve: float = 0.0
-) -> Pump:
+def limit(colour: Colour, live: Live) -> Pump:
     """Make the pump that limits the time of every call (of every whole iteration, for generators).
 
     Args:
         colour: Colour of the function. Asynchronous calls are cancelled when the time is up; plain functions and
             generators cannot be, and get the ambient deadline only.
-        owner: The layer that asks for it.
-        seconds: How long a call may take, more than 0; shorter if an outer deadline strikes earlier.
-        name: What errors call the limit ("attempt_timeout"); `None` for the owner's name.
-        reserve: How long before an outer deadline it strikes at the latest.
+        live: How long a call may take, looked up when it begins; shorter if an outer deadline strikes earlier.
     """
     from recoup._core import limiting  # noqa: PLC0415 - the pumps stand on this file
 
-    return limiting.pump(colour, Limit(owner, seconds, name, reserve))
+    return limiting.pump(colour, live)

@@ -13,7 +13,7 @@ from recoup.errors import CircuitBreakerError, DeadlineExceeded, StackWarning
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
 from recoup.strategies.circuit_breaker.strategy import CircuitBreaker
-from recoup.strategies.retry.strategy import retry
+from recoup.strategies.retry.decorator import retry
 from recoup.testing import VirtualClock
 from tests.conftest import Both
 

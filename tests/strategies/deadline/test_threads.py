@@ -24,7 +24,7 @@ import pytest
 
 from recoup import DeadlineConfig, DeadlineExceeded, Refusal, TimeLimiter, current_deadline, deadline, subscribe
 from recoup._core import timing, waiting
-from recoup._core.timing import Limit
+from recoup._core.timing import Limit, Live
 from recoup.errors import WorkersBusyError
 from recoup.events import CallRefused, DeadlineStruck
 from recoup.strategies.deadline import jobs, pumps
@@ -356,7 +356,7 @@ class TestRaces:
     def test_a_thread_that_never_begins(self) -> None:
         """A call that no thread has begun in time is called off, and that is a refusal (G13)."""
         workers, calls = Clockwork(), []
-        job = jobs.ThreadJob(workers, Limit(None, 0.001, "fetch"), lambda: calls.append(1))
+        job = jobs.ThreadJob(workers, Live(Limit(None, 0.001, "fetch")), lambda: calls.append(1))
         with pytest.raises(DeadlineExceeded, match="before the call could start") as caught:
             job.run()
         assert (caught.value.started, caught.value.abandoned) == (False, False)
@@ -366,7 +366,7 @@ class TestRaces:
     def test_an_outcome_in_the_last_moment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A result that is there when the caller turns to go is returned (D2)."""
         workers = Clockwork()
-        job = jobs.ThreadJob(workers, Limit(None, 0.001, "fetch"), lambda: "value")
+        job = jobs.ThreadJob(workers, Live(Limit(None, 0.001, "fetch")), lambda: "value")
         late = job._late
         monkeypatch.setattr(job, "_late", lambda term, blamed: (workers.work(lambda: None), late(term, blamed))[1])
         assert job.run() == "value"
@@ -380,7 +380,7 @@ class TestRaces:
             made.append(asyncio.sleep(0))
             return made[0]
 
-        job = jobs.ThreadJob(workers, Limit(None, LONG), work)
+        job = jobs.ThreadJob(workers, Live(Limit(None, LONG)), work)
         job._left = True
         waiter = waiting.for_thread()
         job._start(waiter, (), {})
@@ -411,7 +411,7 @@ class TestRaces:
     async def test_a_task_calls_off_what_no_thread_has_begun(self, clock: VirtualClock) -> None:
         """What was never begun when its task left is not done any more, and that is a refusal (G13, D3)."""
         workers, calls = Clockwork(), []
-        waiting_for = pumps.bridging(lambda: calls.append(1), workers, Limit(None, 5, "fetch"))
+        waiting_for = pumps.bridging(lambda: calls.append(1), workers, Live(Limit(None, 5, "fetch")))
         with pytest.raises(DeadlineExceeded, match="before the call could start") as caught:
             await waiting_for()
         assert (caught.value.started, caught.value.abandoned) == (False, False)
@@ -421,7 +421,7 @@ class TestRaces:
     async def test_a_task_that_is_cancelled_by_its_caller_calls_it_off_too(self) -> None:
         """The caller's cancellation comes out, and what no thread has begun is not done (D2, D3)."""
         workers, calls = Clockwork(), []
-        waiting_for = pumps.bridging(lambda: calls.append(1), workers, Limit(None, LONG, "fetch"))
+        waiting_for = pumps.bridging(lambda: calls.append(1), workers, Live(Limit(None, LONG, "fetch")))
         task = asyncio.ensure_future(waiting_for())
         await asyncio.sleep(0)
         task.cancel()
@@ -435,7 +435,7 @@ class TestRaces:
     ) -> None:
         """The deadline to blame is the one that cut the wait, even if the work has closed its own meanwhile (D1)."""
         workers = Clockwork()
-        job = jobs.ThreadJob(workers, Limit(None, LONG, "inner"), lambda: "value")
+        job = jobs.ThreadJob(workers, Live(Limit(None, LONG, "inner")), lambda: "value")
         late = job._late
 
         def closing(term: Any, blamed: Any) -> Any:
@@ -464,7 +464,7 @@ class TestRaces:
 
         workers = Clockwork()
         monkeypatch.setattr(waiting, "for_thread", Interrupted)
-        job = jobs.ThreadJob(workers, Limit(None, LONG), lambda: "value")
+        job = jobs.ThreadJob(workers, Live(Limit(None, LONG)), lambda: "value")
         with pytest.raises(KeyboardInterrupt):
             job.run()
         assert job._outcome == []

@@ -146,7 +146,7 @@ def test_a_mark_travels_with_a_pickle(both: Both, clock: VirtualClock) -> None:
 def test_a_fork_in_the_middle_of_a_count_hangs_nobody(clock: VirtualClock) -> None:
     """The child has a lock of its own (G18)."""
     function, executor = nested(Both("sync"), Script(OSError("x")))
-    with telling._counting:
+    with telling.guard:
         child = os.fork()
         if not child:
             try:
@@ -243,9 +243,9 @@ def test_it_is_counted_though_nobody_listens(both: Both, clock: VirtualClock) ->
     with pytest.raises(OSError, match="x"):
         both.call(function)
     assert executor.metrics == {"nested": 1}
-    before = telling._counting
+    before = telling.guard
     telling._after_fork()
-    assert telling._counting is not before
+    assert telling.guard is not before
 
 
 def test_an_exhausted_result_of_blocks_has_no_mark_to_hand_on() -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from recoup._core.deadlines import Limit
+    from recoup._core.deadlines import Live
     from recoup._core.terms import Term
     from recoup._core.waiting import TaskWaiter, ThreadWaiter
     from recoup.strategies.deadline.workers import Workers
@@ -36,13 +36,13 @@ class Job:
 
     Args:
         workers: Where the threads are.
-        limit: How long it may take.
+        live: How long it may take.
         fn: The function.
     """
 
-    def __init__(self, workers: Workers, limit: Limit, fn: Callable[..., Any]) -> None:
+    def __init__(self, workers: Workers, live: Live, fn: Callable[..., Any]) -> None:
         self._workers = workers
-        self._limit = limit
+        self._limit = live.limit
         self._fn = fn
         self._unbegun = [True]  # whoever pops it decides: the thread begins, or the caller calls it off
         self._outcome: list[tuple[Any, BaseException | None]] = []

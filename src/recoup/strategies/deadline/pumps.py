@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any
 
-    from recoup._core.deadlines import Limit
+    from recoup._core.deadlines import Live
     from recoup.strategies.deadline.jobs import ThreadJob
     from recoup.strategies.deadline.workers import Workers
 
@@ -41,6 +41,6 @@ def delegating_async(
     return delegating
 
 
-def bridging(fn: Callable[..., Any], workers: Workers, limit: Limit) -> Callable[..., Awaitable[Any]]:
+def bridging(fn: Callable[..., Any], workers: Workers, live: Live) -> Callable[..., Awaitable[Any]]:
     """Make a plain function asynchronous: a worker runs it, a cancel scope limits the waiting."""
-    return limiting_async(delegating_async(fn, partial(TaskJob, workers, limit)), limit)
+    return limiting_async(delegating_async(fn, partial(TaskJob, workers, live)), live)

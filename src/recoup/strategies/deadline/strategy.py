@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast, overload
 
 from recoup._core import blocks, checks, timing
 from recoup._core.colour import Colour, colour_of, described
-from recoup._core.options import decorating
+from recoup._core.options import decorating, same
 from recoup._core.strategy import Pump, Strategy, Worst
 from recoup.strategies.deadline.config import DeadlineConfig
 
@@ -49,7 +49,7 @@ class TimeLimiter(Strategy):
         checks.instance("config", config, DeadlineConfig)
         super().__init__(name=name)
         self.config = config
-        self._limit = timing.Limit(self, cast("float", config.seconds), None, cast("float", config.reserve))
+        self._live = timing.Live(self._limit(config))
         self._workers = _workers(config)
 
     def __repr__(self) -> str:
@@ -67,7 +67,7 @@ class TimeLimiter(Strategy):
                 f'`with` on a deadline cannot interrupt its block: say mode="cooperative" if it is enough that code '
                 f"inside may ask how much time is left (mode is {self.config.mode!r}), or use `async with`"
             )
-        blocks.begin(self._limit)
+        blocks.begin(self._live.limit)
         return self
 
     def __exit__(
@@ -81,7 +81,7 @@ class TimeLimiter(Strategy):
         Raises:
             DeadlineExceeded: With `started=False`, if an outer deadline has left no time.
         """
-        await blocks.begin_async(self._limit)
+        await blocks.begin_async(self._live.limit)
         return self
 
     async def __aexit__(
@@ -89,22 +89,56 @@ class TimeLimiter(Strategy):
     ) -> None:
         await blocks.end_async(self, error)
 
+    def reconfigure(self, config: DeadlineConfig | None = None, /, **changes: Any) -> None:
+        """Change how long calls may take, while calls are made.
+
+        Calls and blocks that run keep the time that they began with.
+
+        Args:
+            config: What holds from now on; `None` for what holds now, with changes.
+            changes: Fields of `DeadlineConfig`, `seconds` or `reserve`.
+
+        Raises:
+            TypeError: For an unknown field, a value of the wrong type, or changes beside a config.
+            ValueError: For a value out of range, or another `mode` or `thread_workers`: functions were decorated, and
+                threads started, for these. Then nothing was changed.
+
+        Any thread or task may call this at any time. Of two that do so at once, one wins.
+
+        >>> limiter = TimeLimiter(DeadlineConfig(0.5))
+        >>> limiter.reconfigure(seconds=2)
+        >>> limiter.config.seconds
+        2.0
+        """
+        super().reconfigure(config, **changes)
+
+    def _settled(self, config: Any) -> None:
+        now = self.config
+        same(self, mode=(now.mode, config.mode), thread_workers=(now.thread_workers, config.thread_workers))
+
+    def _adopt(self, config: Any) -> None:
+        self.config = config
+        self._live.limit = self._limit(config)
+
+    def _limit(self, config: DeadlineConfig) -> timing.Limit:
+        return timing.Limit(self, cast("float", config.seconds), None, cast("float", config.reserve))
+
     def _pumps(self, place: Place) -> Sequence[Pump]:
         if self._workers is not None and place.colour is Colour.SYNC:
             from recoup.strategies.deadline import jobs, pumps  # noqa: PLC0415 - few need threads
 
-            return [Pump(pumps.delegating, (partial(jobs.ThreadJob, self._workers, self._limit),))]
-        return [timing.limit(place.colour, self, self._limit.seconds, reserve=self._limit.reserve)]
+            return [Pump(pumps.delegating, (partial(jobs.ThreadJob, self._workers, self._live),))]
+        return [timing.limit(place.colour, self._live)]
 
     def _bridge(self, place: Place) -> Pump | None:  # noqa: ARG002 - the same everywhere
         if self._workers is None:
             return None
         from recoup.strategies.deadline import pumps  # noqa: PLC0415 - few need threads
 
-        return Pump(pumps.bridging, (self._workers, self._limit))
+        return Pump(pumps.bridging, (self._workers, self._live))
 
     def _says(self) -> Sequence[str]:
-        seconds, mode = self._limit.seconds, self.config.mode
+        seconds, mode = self._live.limit.seconds, self.config.mode
         if mode == "thread":
             workers = self.config.thread_workers
             return [
@@ -118,7 +152,7 @@ class TimeLimiter(Strategy):
     def _worst(self, inner: Worst, colour: Colour) -> Worst:
         if not colour.is_async and self._workers is None:  # nothing ends a plain function but itself
             return inner
-        return Worst(inner.calls, min(inner.seconds, self._limit.seconds))
+        return Worst(inner.calls, min(inner.seconds, self._live.limit.seconds))
 
     def _accept(self, colour: Colour, target: object) -> None:
         super()._accept(colour, target)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from recoup._core import clock
 from recoup._core.notes import cause_of
-from recoup._core.timing import Limit, exceeded
+from recoup._core.timing import exceeded
 from recoup.strategies.retry import telling
 
 TYPE_CHECKING = False
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from recoup._core.timing import Term
+    from recoup._core.timing import Limit, Term
     from recoup.strategies.retry.state import RetryRun
     from recoup.strategies.retry.strategy import RetryExecutor
 
@@ -31,10 +31,11 @@ __all__ = ["AsyncAttempt", "Attempt", "attempts", "attempts_async"]
 class _Tries:
     """What the attempts of one loop share; a loop belongs to one thread or task."""
 
-    __slots__ = ("executor", "number", "run", "state", "until")
+    __slots__ = ("elapsed", "executor", "number", "run", "state", "until")
 
     def __init__(self, executor: RetryExecutor) -> None:
         self.executor = executor
+        self.elapsed = None if executor._elapsed is None else executor._elapsed.limit
         self.until: float | None = None  # when max_elapsed strikes; not before the first attempt
         self.run: RetryRun | None = None
         self.number = 0
@@ -118,13 +119,13 @@ class AsyncAttempt:
     async def __aenter__(self) -> Self:
         tries = self._tries
         tries.enter(self.number)
-        executor = tries.executor
-        if executor.config.max_elapsed is not None:
-            self._elapsed = _open(executor, "max_elapsed", tries.until)
+        if tries.elapsed is not None:
+            self._elapsed = _open(tries.elapsed, tries.until)
             tries.until = None if self._elapsed is None else self._elapsed.at
-        if executor.config.attempt_timeout is not None:
+        attempt = tries.executor._attempt
+        if attempt is not None:
             try:
-                self._attempt = _open(executor, "attempt_timeout")
+                self._attempt = _open(attempt.limit)
             except BaseException:
                 _closed(self._elapsed, None)
                 raise
@@ -179,11 +180,11 @@ async def _again(tries: _Tries, failure: Exception) -> bool:
     return True
 
 
-def _open(executor: RetryExecutor, option: str, at: float | None = None) -> Term | None:
-    """Open the deadline of one option for one block."""
+def _open(limit: Limit, at: float | None = None) -> Term | None:
+    """Open a deadline for one block."""
     from recoup._core.scopes import enter_async  # noqa: PLC0415 - nobody pays for timers who sets no limit
 
-    return enter_async(Limit(executor, getattr(executor.config, option), option), at=at)
+    return enter_async(limit, at=at)
 
 
 def _closed(deadline: Term | None, error: BaseException | None) -> BaseException | None:

@@ -85,12 +85,7 @@ class RetryBudget:
         capacity: float = 100.0,
         name: str | None = None,
     ) -> None:
-        share = checks.fraction("ratio", ratio)
-        rate = checks.number("minimum_rate", minimum_rate, low=0)
-        if not share and not rate:
-            raise ValueError("ratio and minimum_rate must not both be 0: the budget would never fill again")
-        most = checks.number("capacity", capacity, low=1)
-        self._begin(Rules(most, per_try=share, per_second=rate), name)
+        self._begin(_rules(ratio, minimum_rate, capacity), name)
 
     @classmethod
     def grpc(cls, *, max_tokens: float = 10.0, token_ratio: float = 0.1, name: str | None = None) -> Self:
@@ -152,6 +147,58 @@ class RetryBudget:
         """Take note of a call that succeeded; atomic, and no lock."""
         _all.add(self)
 
+    def reconfigure(
+        self, *, ratio: float | None = None, minimum_rate: float | None = None, capacity: float | None = None
+    ) -> None:
+        """Change how much comes in, and how much there is room for, while calls are made.
+
+        What has come in until now stays, as far as there is room.
+
+        Args:
+            ratio: As for `RetryBudget`. Default `None`: as it is.
+            minimum_rate: As for `RetryBudget`. Default `None`: as it is.
+            capacity: As for `RetryBudget`. Default `None`: as it is.
+
+        Raises:
+            TypeError: If a value is no number.
+            ValueError: If a value is out of range, nothing would ever come in, or this is a budget of gRPC's or
+                botocore's, whose numbers belong together: make another. Then nothing was changed.
+
+        Any thread or task may call this at any time. Of two that do so at once, one wins.
+
+        >>> budget = RetryBudget(capacity=20)
+        >>> budget.reconfigure(capacity=5, minimum_rate=0)
+        >>> budget
+        <RetryBudget 'retry budget' 5 of 5 tokens>
+        """
+        old = self._rules
+        if old != Rules(old.capacity, per_try=old.per_try, per_second=old.per_second):
+            raise ValueError(f"the numbers of {self.name!r} belong together: make another budget")
+        rules = _rules(
+            old.per_try if ratio is None else ratio,
+            old.per_second if minimum_rate is None else minimum_rate,
+            old.capacity if capacity is None else capacity,
+        )
+        with self._lock:
+            self._collect_locked(clock.monotonic())
+            self._rules = rules
+            self._tokens = min(rules.capacity, self._tokens)
+
+    def reset(self) -> None:
+        """Fill it, and count its retries from 0 again.
+
+        Any thread or task may call this at any time.
+
+        >>> budget = RetryBudget()
+        >>> budget.reset()
+        >>> budget.tokens
+        100.0
+        """
+        with self._lock:
+            self._collect_locked(clock.monotonic())
+            self._tokens = self._rules.capacity
+            self._made_retries = self._denied = 0
+
     @property
     def tokens(self) -> float:
         """Tell how many tokens are there now."""
@@ -181,8 +228,8 @@ class RetryBudget:
             now: Seconds on a monotonic clock.
             to_retry: Whether it is one to retry.
         """
-        rules = self._rules
         with self._lock:
+            rules = self._rules
             self._collect_locked(now)
             taken = rules.per_failure if to_retry else 0.0
             self._tokens = max(0.0, min(rules.capacity, self._tokens + rules.per_try) - taken)
@@ -197,9 +244,9 @@ class RetryBudget:
         Returns:
             What it cost; `None` if there is not enough, and the retry must not be made.
         """
-        rules = self._rules
-        cost = rules.timeout_cost if timeout else rules.cost
         with self._lock:
+            rules = self._rules
+            cost = rules.timeout_cost if timeout else rules.cost
             self._collect_locked(now)
             if self._tokens < cost or self._tokens <= rules.floor:
                 self._denied += 1
@@ -224,6 +271,15 @@ class RetryBudget:
         seconds = 0.0 if since is None else max(0.0, now - since)  # a clock that went backwards begins anew
         came = new * (rules.per_try + rules.per_success) + seconds * rules.per_second
         self._tokens = min(rules.capacity, self._tokens + came)
+
+
+def _rules(ratio: float, minimum_rate: float, capacity: float) -> Rules:
+    """Check what the user gave."""
+    share = checks.fraction("ratio", ratio)
+    rate = checks.number("minimum_rate", minimum_rate, low=0)
+    if not share and not rate:
+        raise ValueError("ratio and minimum_rate must not both be 0: the budget would never fill again")
+    return Rules(checks.number("capacity", capacity, low=1), per_try=share, per_second=rate)
 
 
 _all: WeakSet[RetryBudget] = WeakSet()

@@ -33,7 +33,6 @@ class Call:
 
     Args:
         make: Makes the retrying pump of this call, of it.
-        before_retry: The user's function.
         decide: Takes note of a failure.
         args: The positional arguments.
         kwargs: The keyword arguments.
@@ -44,13 +43,12 @@ class Call:
     def __init__(
         self,
         make: Make,
-        before_retry: Callable[..., Any],
         decide: Decide,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
     ) -> None:
         self._make = make
-        self._before_retry = before_retry
+        self._before_retry: Callable[..., Any] | None = None  # the run knows it
         self._decide = decide
         self._args = args
         self._kwargs = kwargs
@@ -65,23 +63,29 @@ class Call:
     def decide(self, run: RetryRun | None, error: Exception) -> RetryRun:
         """Take note of a failure, and keep it for `before_retry`."""
         run = self._decide(run, error)
+        self._before_retry = run.plan.config.before_retry
         self._error, self._number = error, run.attempts
         return run
 
     def sleep(self, seconds: float) -> None:
         """Wait, then ask for the next arguments."""
         clock.pause(seconds)
-        self._take(self._before_retry(self._number, self._error, self._args, MappingProxyType(dict(self._kwargs))))
+        self._take(self._changed())
 
     async def sleep_async(self, seconds: float) -> None:
         """Do what `sleep` does, awaiting an asynchronous `before_retry`."""
         await clock.pause_async(seconds)
-        changed = self._before_retry(self._number, self._error, self._args, MappingProxyType(dict(self._kwargs)))
+        changed = self._changed()
         self._take(await changed if isawaitable(changed) else changed)
 
     def end(self) -> None:
         """Drop the last error: the frames in its traceback hold this call (rule G11)."""
         self._error = None
+
+    def _changed(self) -> Any:
+        """Ask the user's function."""
+        assert self._before_retry is not None  # noqa: S101 - a failure was decided about, and it is settled that there is one
+        return self._before_retry(self._number, self._error, self._args, MappingProxyType(dict(self._kwargs)))
 
     def _take(self, changed: object) -> None:
         self._error = None
@@ -104,7 +108,6 @@ class Call:
 def begun(
     parameters: Parameters | None,
     make: Make,
-    before_retry: Callable[..., Any],
     decide: Decide,
     /,
     *args: Any,
@@ -113,7 +116,7 @@ def begun(
     """Begin a call; its arguments are put in their places, so that `before_retry` sees every call the same way."""
     if parameters is not None:
         args, kwargs = parameters.normal(args, kwargs)
-    return Call(make, before_retry, decide, args, kwargs)
+    return Call(make, decide, args, kwargs)
 
 
 def changing(fn: Callable[..., Any], begin: Begin) -> Callable[..., Any]:

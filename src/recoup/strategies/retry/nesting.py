@@ -11,9 +11,7 @@ from recoup._core import conditions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from recoup.strategies.retry.plan import RetryPlan
-
-    Mark = tuple[int, str, int]  # id of the plan, name of the retry, its attempts
+    Mark = tuple[int, str, int]  # key of the plan, name of the retry, its attempts
 
 __all__ = ["found", "hand_on", "mark"]
 
@@ -21,9 +19,9 @@ _KEY = "__recoup_gave_up__"
 _FAR = 10  # links of a chain of causes; longer ones are loops more often
 
 
-def mark(error: BaseException, plan: RetryPlan, name: str, attempts: int) -> None:
+def mark(error: BaseException, key: int, name: str, attempts: int) -> None:
     """Say on an error that a retry has given up on it."""
-    error.__dict__[_KEY] = (id(plan), name, attempts)  # not by setattr, which a class of the user's may forbid
+    error.__dict__[_KEY] = (key, name, attempts)  # not by setattr, which a class of the user's may forbid
 
 
 def hand_on(error: BaseException | None, other: BaseException) -> None:
@@ -32,13 +30,13 @@ def hand_on(error: BaseException | None, other: BaseException) -> None:
         other.__dict__[_KEY] = error.__dict__[_KEY]
 
 
-def found(error: BaseException, plan: RetryPlan) -> Mark | None:
+def found(error: BaseException, key: int) -> Mark | None:
     """Find out who gave up on an error before.
 
     Args:
         error: The error. Only what it was raised from on purpose (`raise ... from`) counts with it: an error that was
             merely being handled at the time may have nothing to do with it.
-        plan: Who asks; its own marks do not count (the same error object may be raised again by a later call).
+        key: Of the plan that asks; its own marks do not count (a later call may raise the same error object again).
 
     Returns:
         The mark; `None` if there is none.
@@ -49,7 +47,7 @@ def found(error: BaseException, plan: RetryPlan) -> Mark | None:
             return None
         for leaf in (link, *conditions.leaves(link)) if isinstance(link, BaseExceptionGroup) else (link,):
             given: Mark | None = leaf.__dict__.get(_KEY)
-            if given is not None and given[0] != id(plan):
+            if given is not None and given[0] != key:
                 return given
         link = link.__cause__
     return None

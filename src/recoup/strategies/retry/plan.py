@@ -39,6 +39,7 @@ class RetryPlan:
 
     Attributes:
         config: The configuration.
+        key: What marks on errors and counts of a call are known by; the same for all plans of one executor.
         limit: What the limit of attempts is called where it was given.
         backoff: How long to wait.
         judges: Whether results are judged.
@@ -60,11 +61,13 @@ class RetryPlan:
         "clamps",
         "config",
         "judges",
+        "key",
         "limit",
     )
 
-    def __init__(self, config: RetryConfig) -> None:
+    def __init__(self, config: RetryConfig, key: int = 0) -> None:
         self.config = config
+        self.key = key
         self.limit = "max_attempts"
         self.backoff = Backoff(config)
         self.budget = config.budget
@@ -91,7 +94,7 @@ class RetryPlan:
         if isinstance(error, DeadlineExceeded) and error.abandoned and not self.config.idempotent:
             return "its work goes on in a thread, and the function is not declared idempotent"
         if self._once:
-            given = nesting.found(error, self)
+            given = nesting.found(error, self.key)
             if given is not None:
                 _, name, attempts = given
                 return f"retry {name!r} further in has given up on it after {attempts} attempts"
@@ -110,9 +113,9 @@ class RetryPlan:
         if not verdict:
             return None
         rejection = UnacceptableResult(result)
-        rejection.__dict__["_judge"] = id(self)  # one that a function raises by itself is an error like any other
+        rejection.__dict__["_judge"] = self.key  # one that a function raises by itself is an error like any other
         return rejection
 
     def turned_down(self, error: object) -> bool:
-        """Tell whether this is no error, but a result that this very plan turned down."""
-        return isinstance(error, UnacceptableResult) and error.__dict__.get("_judge") == id(self)
+        """Tell whether this is no error, but a result that a plan of this executor turned down."""
+        return isinstance(error, UnacceptableResult) and error.__dict__.get("_judge") == self.key

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from recoup.strategies.retry.state import RetryRun
 
     Decide = Callable[[RetryRun | None, Exception], RetryRun]
-    Judge = Callable[[Any], UnacceptableResult | None]
+    Judge = Callable[[RetryRun | None, Any], UnacceptableResult | None]
     Tell = Callable[[RetryRun, Exception], None]
     AsyncTell = Callable[[RetryRun, Exception], Awaitable[None]]
     Drop = Callable[[RetryRun, Any], None]
@@ -49,7 +49,7 @@ def retrying(  # noqa: C901 - errors and results take the same few steps, and th
                 else:
                     if judge is None:
                         return result
-                    rejection = judge(result)
+                    rejection = judge(run, result)
                     if rejection is None:
                         if run is not None:
                             drop(run, result)
@@ -89,7 +89,7 @@ def retrying_async(  # noqa: C901 - as its twin
                 else:
                     if judge is None:
                         return result
-                    rejection = judge(result)
+                    rejection = judge(run, result)
                     if rejection is None:
                         if run is not None:
                             await drop(run, result)

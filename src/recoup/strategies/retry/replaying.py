@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from recoup.strategies.retry.pumps import AsyncSleep, AsyncTell, Decide, Sleep, Succeed, Tell
+    from recoup.strategies.retry.strategy import RetryExecutor
 
-__all__ = ["Progress", "replaying_stream", "replaying_stream_async"]
+__all__ = ["Progress", "begun", "replaying_stream", "replaying_stream_async"]
 
 
 class Progress:
@@ -56,6 +57,11 @@ class Progress:
             return False
         self._handed = self._seen
         return True
+
+
+def begun(executor: RetryExecutor) -> Progress:
+    """Begin a stream, by the configuration that holds now."""
+    return Progress(resume=executor.config.replay == "resume")
 
 
 def replaying_stream(  # noqa: C901 - as `retrying` in pumps.py

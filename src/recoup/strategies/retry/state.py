@@ -43,6 +43,7 @@ class RetryRun:
     """The memory of one call.
 
     Attributes:
+        plan: What it goes by, from its first failure to its end.
         attempts: Calls made so far; all of them failed.
         delay: Seconds to wait before the next one; `None` when retrying is over.
         elapsed: Seconds since the first failure.
@@ -55,7 +56,6 @@ class RetryRun:
         "_error",
         "_memory",
         "_over",
-        "_plan",
         "_since",
         "_step",
         "attempts",
@@ -63,11 +63,12 @@ class RetryRun:
         "elapsed",
         "gave_up",
         "held",
+        "plan",
         "reason",
     )
 
     def __init__(self, plan: RetryPlan, now: float, spent: int = 0) -> None:
-        self._plan = plan
+        self.plan = plan
         self._since = now
         self._error: BaseException | None = None
         self._step = spent  # of the backoff; a wait that the service asked for is none (rule R5)
@@ -102,7 +103,7 @@ class RetryRun:
         self._error = error
         self.elapsed = max(0.0, now - self._since)
         self.delay = None
-        plan = self._plan
+        plan = self.plan
         retryable = (plan.judges and plan.turned_down(error)) or plan.retries(error)
         if plan.budget is not None and not isinstance(error, Refusal):
             plan.budget._failed(now, to_retry=retryable)
@@ -133,7 +134,7 @@ class RetryRun:
 
     def turned_down(self, error: object) -> bool:
         """Tell whether this is no error, but a result that our own plan turned down."""
-        return self._plan.turned_down(error)
+        return self.plan.turned_down(error)
 
     def off(self) -> None:
         """Give up because recovery is switched off here."""
@@ -146,8 +147,8 @@ class RetryRun:
 
     def succeeded(self) -> None:
         """Take note of a success after failures: the last retry may get back what it cost."""
-        if self._plan.budget is not None and not self._over:
-            self._plan.budget._repay(self._cost)
+        if self.plan.budget is not None and not self._over:
+            self.plan.budget._repay(self._cost)
 
     def ended(self, end: BaseException) -> None:
         """Tell a cancellation which failure came before it, so that a time limit that sent it can name the cause."""
@@ -156,18 +157,18 @@ class RetryRun:
             return
         spent = getattr(end, "spent", None)
         if isinstance(spent, dict):  # a coroutine came instead of an answer: the asynchronous pass goes on counting
-            spent[id(self._plan)] = self.attempts
+            spent[self.plan.key] = self.attempts
         if self._error is not None:
             blame(end, self._error)
 
     def _wait(self, error: BaseException, left: float | None, dice: Dice) -> float | None:
         """Give the seconds until the next attempt; `None` if they are too many, and it gave up."""
-        backoff = self._plan.backoff
-        hint = self._plan.hint(error, dice.wall)
+        backoff = self.plan.backoff
+        hint = self.plan.hint(error, dice.wall)
         if hint is None:
             self._step += 1
             delay, self._memory = backoff.delay(self._step, self._memory, dice.uniform)
-        elif hint > backoff.longest_delay and not self._plan.clamps:
+        elif hint > backoff.longest_delay and not self.plan.clamps:
             longest = f"max_delay is {backoff.longest_delay:g} s"
             self._give_up(error, f"the service asks for a wait of {hint:g} s, and {longest}")
             return None
@@ -207,7 +208,7 @@ class RetryRun:
 
     def last(self, result: object) -> object:
         """Give the last result that was turned down to the caller, or raise, as configured."""
-        if not self._plan.config.raise_on_result or not self.reason:
+        if not self.plan.config.raise_on_result or not self.reason:
             return result
         exhausted = RetryExhausted(attempts=self.attempts, elapsed=self.elapsed, reason=self.reason, last_result=result)
         nesting.hand_on(self._error, exhausted)

@@ -1,4 +1,4 @@
-"""Retry as a strategy object and as a decorator.
+"""Retry as a strategy object.
 
 The pumps keep nothing on the way of a healthy call: the run is made at the first failure.
 """
@@ -6,31 +6,29 @@ The pumps keep nothing on the way of a healthy call: the run is made at the firs
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakSet
 
 from recoup._core import checks, clock, mode, timing
 from recoup._core.colour import described
-from recoup._core.conditions import when
-from recoup._core.options import decorating
-from recoup._core.strategy import Pump, Strategy, Worst
+from recoup._core.options import same
+from recoup._core.strategy import Pump, Strategy
 from recoup.errors import is_refusal
-from recoup.strategies.retry import blocks, leftovers, pumps, telling
+from recoup.strategies.retry import blocks, describing, leftovers, pumps, telling
 from recoup.strategies.retry.config import RetryConfig
 from recoup.strategies.retry.plan import RetryPlan
 from recoup.strategies.retry.state import RetryRun
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-    from typing import Unpack
 
     from recoup._core.colour import Colour
-    from recoup._core.strategy import Place
+    from recoup._core.strategy import Place, Worst
     from recoup.errors import UnacceptableResult
     from recoup.strategies.retry.changing import Call
-    from recoup.strategies.retry.config import RetryOptions
-    from recoup.typing import ConditionSpec, Decorated
+    from recoup.typing import ConditionSpec
 
-__all__ = ["RetryExecutor", "retry"]
+__all__ = ["RetryExecutor"]
 
 
 class RetryExecutor(Strategy):
@@ -62,13 +60,12 @@ class RetryExecutor(Strategy):
         if config is None:
             config = RetryConfig()
         checks.instance("config", config, RetryConfig)
-        callbacks = ("on_retry", "before_retry", "on_failure")
-        super().__init__(
-            name=name,
-            async_callbacks=[each for each in callbacks if checks.awaitable_callback(getattr(config, each))],
-        )
+        super().__init__(name=name, async_callbacks=_asynchronous(config))
         self.config = config
-        self._plan = RetryPlan(config)
+        self._plan = RetryPlan(config, id(self))
+        self._elapsed = None if config.max_elapsed is None else timing.Live(self._limit("max_elapsed"))
+        self._attempt = None if config.attempt_timeout is None else timing.Live(self._limit("attempt_timeout"))
+        self._bound: WeakSet[RetryExecutor] | None = None
         self._repeated = 0
 
     def __repr__(self) -> str:
@@ -81,13 +78,75 @@ class RetryExecutor(Strategy):
             condition: As `retry_on_exceptions` of `RetryConfig`.
 
         Returns:
-            A new executor; this one stays as it is.
+            A new executor; this one stays as it is. When this one is reconfigured, the new one follows, but for its
+            condition.
         """
         from dataclasses import replace  # noqa: PLC0415 - a convenience, not worth its import to everybody
 
-        executor = RetryExecutor(replace(self.config, retry_on_exceptions=condition))
-        executor._given_name = self._given_name  # of the same name, but not listed a second time
+        with telling.guard:
+            executor = RetryExecutor(replace(self.config, retry_on_exceptions=condition))
+            executor._given_name = self._given_name  # of the same name, but not listed a second time
+            if self._bound is None:
+                self._bound = WeakSet()
+            self._bound.add(executor)
         return executor
+
+    def reconfigure(self, config: RetryConfig | None = None, /, **changes: Any) -> None:
+        """Change what is retried, how often and how, while calls are made.
+
+        A call that has failed already goes on under the configuration that it began to retry with.
+
+        Args:
+            config: What holds from now on; `None` for what holds now, with changes.
+            changes: Fields of `RetryConfig`; `on` as for its decorator.
+
+        Raises:
+            TypeError: For an unknown field, a value of the wrong type, or changes beside a config.
+            ValueError: For a value out of range; if there was no `retry_on_result`, `budget`, `before_retry`, `replay`,
+                `attempt_timeout` or `max_elapsed` and now is, or the other way round; or for a callback that is async
+                now and was not before. Functions were decorated for these. Then nothing was changed.
+
+        Any thread or task may call this at any time. Of two that do so at once, one wins.
+
+        >>> executor = RetryExecutor(RetryConfig(max_attempts=3))
+        >>> executor.reconfigure(max_attempts=5, on=ConnectionError)
+        >>> executor.config.max_attempts
+        5
+        """
+        super().reconfigure(config, **changes)
+
+    def reset(self) -> None:
+        """Count nested retries (`metrics`) from 0 again; all else belongs to single calls, or to a shared budget."""
+        with telling.guard:
+            self._repeated = 0
+
+    def _settled(self, config: Any) -> None:
+        old = self.config
+        settled: dict[str, tuple[object, object]] = {
+            f"whether there is a {option}": (getattr(old, option) is None, getattr(config, option) is None)
+            for option in ("retry_on_result", "budget", "before_retry", "replay", "attempt_timeout", "max_elapsed")
+        }
+        before = _asynchronous(old)
+        settled |= {f"that {each} is a plain function": (each in before, True) for each in _asynchronous(config)}
+        same(self, **settled)
+
+    def _adopt(self, config: Any) -> None:
+        with telling.guard:
+            plan = RetryPlan(config, id(self))
+            if config.max_attempts == self.config.max_attempts:
+                plan.limit = self._plan.limit
+            self.config, self._plan, self._async_callbacks = config, plan, _asynchronous(config)
+            if self._elapsed is not None:
+                self._elapsed.limit = self._limit("max_elapsed")
+            if self._attempt is not None:
+                self._attempt.limit = self._limit("attempt_timeout")
+            for each in list(self._bound or ()):
+                from dataclasses import replace  # noqa: PLC0415 - as in `on`
+
+                each._adopt(replace(config, retry_on_exceptions=each.config.retry_on_exceptions))
+
+    def _limit(self, option: str) -> timing.Limit:
+        return timing.Limit(self, getattr(self.config, option), option)
 
     @property
     def metrics(self) -> Mapping[str, int]:
@@ -111,15 +170,12 @@ class RetryExecutor(Strategy):
         return blocks.attempts_async(self)
 
     def _pumps(self, place: Place) -> Sequence[Pump]:
-        colour, config = place.colour, self.config
-        changes = config.before_retry
-        layers = [self._pump(place) if changes is None else self._changing(place, changes)]
-        elapsed: Any = config.max_elapsed
-        attempt: Any = config.attempt_timeout
-        if elapsed is not None:
-            layers.insert(0, timing.limit(colour, self, elapsed, "max_elapsed"))
-        if attempt is not None:
-            layers.append(timing.limit(colour, self, attempt, "attempt_timeout"))
+        colour, changes = place.colour, self.config.before_retry
+        layers = [self._pump(place) if changes is None else self._changing(place)]
+        if self._elapsed is not None:
+            layers.insert(0, timing.limit(colour, self._elapsed))
+        if self._attempt is not None:
+            layers.append(timing.limit(colour, self._attempt))
         return layers
 
     def _pump(self, place: Place, call: Call | None = None) -> Pump:
@@ -130,7 +186,7 @@ class RetryExecutor(Strategy):
         decide: Callable[..., RetryRun] = self._decide
         if call is not None:
             sleep, decide = (call.sleep_async if later else call.sleep), call.decide
-        elif spent := place.spent.get(id(self._plan), 0):
+        elif spent := place.spent.get(self._plan.key, 0):
             decide = partial(decide, spent=spent)
         tell: Callable[..., Any] = partial(telling.tell_async if later else telling.tell, self)
         factory: Callable[..., Any]
@@ -139,19 +195,18 @@ class RetryExecutor(Strategy):
             if self.config.replay is not None:
                 from recoup.strategies.retry import replaying  # noqa: PLC0415 - few ask for it
 
-                begin = partial(replaying.Progress, resume=self.config.replay == "resume")
                 factory = replaying.replaying_stream_async if later else replaying.replaying_stream
-                return Pump(factory, (decide, tell, succeed, sleep, begin))
+                return Pump(factory, (decide, tell, succeed, sleep, partial(replaying.begun, self)))
             factory = pumps.retrying_stream_async if later else pumps.retrying_stream
             return Pump(factory, (decide, tell, succeed, sleep))
-        judge = self._judge()
+        judge = None if self.config.retry_on_result is None and self.config.budget is None else self._judge
         drop: Callable[..., Any] = leftovers.keep_async if later else leftovers.keep
         if judge is not None:
             drop = leftovers.finish_async if later else leftovers.finish
         factory = pumps.retrying_async if later else pumps.retrying
         return Pump(factory, (decide, judge, tell, drop, sleep))
 
-    def _changing(self, place: Place, before_retry: Callable[..., object]) -> Pump:
+    def _changing(self, place: Place) -> Pump:
         """Give the pump of calls whose arguments may change."""
         from recoup._core.arguments import Parameters  # noqa: PLC0415 - few ask for it
         from recoup.strategies.retry import changing  # noqa: PLC0415 - as above
@@ -161,10 +216,10 @@ class RetryExecutor(Strategy):
             made: Callable[[], Any] = pump.factory(attempt, *pump.cells)
             return made
 
-        spent = place.spent.get(id(self._plan), 0)
+        spent = place.spent.get(self._plan.key, 0)
         decide = partial(self._decide, spent=spent)
         parameters = Parameters.of(place.target)
-        begin = partial(changing.begun, parameters, make, before_retry, decide)
+        begin = partial(changing.begun, parameters, make, decide)
         factory: Any = changing.FACTORIES[place.colour.is_async, place.colour.is_stream]
         return Pump(factory, (begin,))
 
@@ -179,56 +234,24 @@ class RetryExecutor(Strategy):
             )
 
     def _says(self) -> Sequence[str]:
-        config = self.config
-        says = [f"calls up to {config.max_attempts} times, waiting {self._plan.backoff} in between"]
-        which = "every Exception" if config.retry_on_exceptions is None else str(when(config.retry_on_exceptions))
-        spared = "" if config.abort_on is None else f", never {when(config.abort_on)}"
-        says.append(f"retries {which}{spared}; not our own refusals unless they are named")
-        if config.retry_on_result is not None:
-            says.append("retries results that retry_on_result turns down")
-        if config.replay is not None:
-            says.append(f"starts generators anew also after their first item ({config.replay})")
-        if config.nested == "once":
-            says.append("passes on what a retry further in has given up on")
-        if config.idempotent is False:
-            says.append("retries no timeout: the function is not idempotent")
-        if config.budget is not None:
-            says.append(f"shares {config.budget.name!r} with whoever has it too: no token, no retry")
-        if config.attempt_timeout is not None:
-            says.append(f"limits each attempt to {config.attempt_timeout:g} s")
-        if config.max_elapsed is not None:
-            says.append(f"limits all attempts together to {config.max_elapsed:g} s")
-        return says
+        return describing.says(self._plan)
 
     def _worst(self, inner: Worst, colour: Colour) -> Worst:
-        config = self.config
-        attempt: Any = inner.seconds
-        if config.attempt_timeout is not None and colour.is_async:
-            attempt = min(attempt, config.attempt_timeout)
-        seconds: Any = config.max_attempts * attempt + self._plan.backoff.longest(config.max_attempts - 1)
-        if config.max_elapsed is not None and colour.is_async:
-            seconds = min(seconds, config.max_elapsed)
-        return Worst(inner.calls * config.max_attempts, seconds)
+        return describing.worst(self._plan, inner, colour)
 
-    def _judge(self) -> Callable[[Any], UnacceptableResult | None] | None:
-        """Give what looks at every result; `None` if nobody does."""
-        judge = self._plan.judge if self._plan.judges else None
-        if self._plan.budget is None:
-            return judge
-        succeeded = self._plan.budget._succeeded
-
-        def counting(result: Any) -> UnacceptableResult | None:
-            rejection = None if judge is None else judge(result)
-            if rejection is None:
-                succeeded()
-            return rejection
-
-        return counting
+    def _judge(self, run: RetryRun | None, result: Any) -> UnacceptableResult | None:
+        """Look at a result, by the plan that its call goes by: a rejection, or `None` for a success."""
+        plan = self._plan if run is None else run.plan
+        rejection = plan.judge(result) if plan.judges else None
+        if rejection is None and plan.budget is not None:
+            plan.budget._succeeded()
+        return rejection
 
     def _succeeded(self, run: RetryRun | None) -> None:
         """Take note of a success that no judge sees: of a block, of a stream."""
-        if self._plan.budget is not None:
-            self._plan.budget._succeeded()
+        budget = self._plan.budget if run is None else run.plan.budget
+        if budget is not None:
+            budget._succeeded()
             if run is not None:
                 run.succeeded()
 
@@ -250,37 +273,7 @@ class RetryExecutor(Strategy):
         return run
 
 
-@overload
-def retry(target: Decorated, /) -> Decorated: ...
-@overload
-def retry(target: RetryConfig | RetryExecutor, /, *, name: str | None = None) -> RetryExecutor: ...
-@overload
-def retry(**options: Unpack[RetryOptions]) -> RetryExecutor: ...
-def retry(target: Any = None, /, **options: Any) -> Any:
-    """Call a failing function again, after a wait, a limited number of times.
-
-    Write `@retry`, `@retry(max_attempts=5, on=ConnectionError)`, `@retry(config)` or `@retry(executor)`. Without
-    configuration: three attempts, waits of about 1 and 2 seconds with jitter, every `Exception` but our own refusals.
-
-    Args:
-        target: The function (`@retry` alone), a `RetryConfig`, or a `RetryExecutor` to share.
-        options: The fields of `RetryConfig`; `on` is short for `retry_on_exceptions`; `name` is what errors and
-            events call it.
-
-    Returns:
-        The decorated function, or a `RetryExecutor` that decorates.
-
-    Raises:
-        TypeError: For an unknown keyword or a function that cannot be protected.
-        ValueError: For a value out of range.
-
-    Synchronous functions block their thread while waiting, async ones only their task. It does not make a function
-    safe to repeat: a call that failed may have had its effect all the same.
-
-    >>> @retry(max_attempts=3, on=ConnectionError, initial_delay=0)
-    ... def fetch(path: str) -> str:
-    ...     return "contents of " + path
-    >>> fetch("/etc/motd")
-    'contents of /etc/motd'
-    """
-    return decorating(RetryExecutor, RetryConfig, target, options)
+def _asynchronous(config: RetryConfig) -> tuple[str, ...]:
+    """Name the callbacks that are async functions."""
+    callbacks = ("on_retry", "before_retry", "on_failure")
+    return tuple(each for each in callbacks if checks.awaitable_callback(getattr(config, each)))

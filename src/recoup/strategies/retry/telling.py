@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from threading import Lock
+from threading import RLock
 
 from recoup._core import emit, timing
 from recoup.strategies.retry import leftovers, nesting
@@ -13,24 +13,25 @@ if TYPE_CHECKING:
     from recoup.strategies.retry.state import RetryRun
     from recoup.strategies.retry.strategy import RetryExecutor
 
-__all__ = ["tell", "tell_async"]
+__all__ = ["guard", "tell", "tell_async"]
 
-_counting = Lock()  # of rare events; one for all executors
+guard = RLock()
+"""Of rare events: what is counted, reconfigured and bound; one for all executors."""
 
 
 def tell(executor: RetryExecutor, run: RetryRun, error: Exception) -> None:
     """Run callbacks and tell listeners, as the run decided; close a result that nobody will see."""
-    if executor._plan.judges:
+    if run.plan.judges:
         leftovers.drop(run, error)
-    config = executor.config
+    config = run.plan.config
     if run.delay is not None and config.on_retry is not None:
         emit.call(config.on_retry, run.attempts, error)
         _recheck(run)
     if run.gave_up:
-        nesting.mark(error, executor._plan, executor.name, run.attempts)
+        nesting.mark(error, run.plan.key, executor.name, run.attempts)
         if config.on_failure is not None:
             emit.call(config.on_failure, error)
-    elif run.delay is not None and (given := nesting.found(error, executor._plan)) is not None:
+    elif run.delay is not None and (given := nesting.found(error, run.plan.key)) is not None:
         _repeat(executor, run, given)
     if emit.listeners:
         _emit(executor, run, error)
@@ -38,17 +39,17 @@ def tell(executor: RetryExecutor, run: RetryRun, error: Exception) -> None:
 
 async def tell_async(executor: RetryExecutor, run: RetryRun, error: Exception) -> None:
     """Do what `tell` does, awaiting the callbacks."""
-    if executor._plan.judges:
+    if run.plan.judges:
         await leftovers.drop_async(run, error)
-    config = executor.config
+    config = run.plan.config
     if run.delay is not None and config.on_retry is not None:
         await emit.call_async(config.on_retry, run.attempts, error)
         _recheck(run)
     if run.gave_up:
-        nesting.mark(error, executor._plan, executor.name, run.attempts)
+        nesting.mark(error, run.plan.key, executor.name, run.attempts)
         if config.on_failure is not None:
             await emit.call_async(config.on_failure, error)
-    elif run.delay is not None and (given := nesting.found(error, executor._plan)) is not None:
+    elif run.delay is not None and (given := nesting.found(error, run.plan.key)) is not None:
         _repeat(executor, run, given)
     if emit.listeners:
         _emit(executor, run, error)
@@ -56,7 +57,7 @@ async def tell_async(executor: RetryExecutor, run: RetryRun, error: Exception) -
 
 def _repeat(executor: RetryExecutor, run: RetryRun, given: nesting.Mark) -> None:
     """Count and tell that an error is retried which a retry further in has given up on."""
-    with _counting:
+    with guard:
         executor._repeated += 1
     if emit.listeners:
         from recoup import events  # noqa: PLC0415 - as in `_emit`
@@ -81,8 +82,8 @@ def _recheck(run: RetryRun) -> None:
 
 
 def _after_fork() -> None:
-    global _counting  # noqa: PLW0603 - somebody in the parent may have held it
-    _counting = Lock()
+    global guard  # noqa: PLW0603 - somebody in the parent may have held it
+    guard = RLock()
 
 
 os.register_at_fork(after_in_child=_after_fork)
