@@ -12,7 +12,7 @@ VERSIONS ?= 3.11 3.12 3.13
 PY := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test cover mutate versions lint types docs wheel clean
+.PHONY: help demo test cover mutate versions lint types docs bench wheel clean
 .DELETE_ON_ERROR:
 
 help:
@@ -24,6 +24,7 @@ help:
 	@echo 'make lint      ruff: rules and format'
 	@echo 'make types     mypy and pyright'
 	@echo 'make docs      HTML in docs/_build/html; warnings are errors'
+	@echo 'make bench     measure recoup beside its peers; ARGS=--help lists the options'
 	@echo 'make wheel     build the wheel, install it alone elsewhere and use it'
 	@echo 'make clean     remove everything that make made'
 
@@ -70,6 +71,11 @@ docs: $(VENV)/.dev
 	$(PY) -m sphinx --fail-on-warning --keep-going --quiet -b html docs docs/_build/html
 	@echo 'open docs/_build/html/index.html'
 
+# An environment of its own: the peers are nobody's dependencies.
+bench: $(VENV)-bench/.made
+	$(VENV)-bench/bin/python -m pip install --quiet --editable . --requirement benchmarks/requirements.txt
+	$(VENV)-bench/bin/python -m benchmarks $(ARGS)
+
 wheel: $(VENV)/.dev
 	bash .ci/wheel $(PY)
 
@@ -81,6 +87,10 @@ clean:
 $(VENV)/.made:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("recoup needs Python 3.11 or newer, this is %d.%d. Say which one to use: make PYTHON=python3.12 ..." % sys.version_info[:2])'
 	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)-bench/.made:
+	$(PYTHON) -m venv --clear $(VENV)-bench
 	@touch $@
 
 $(VENV)/.demo: $(VENV)/.made pyproject.toml
