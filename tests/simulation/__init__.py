@@ -1,0 +1,1 @@
+"""Deterministic simulation: the real strategies under seeded schedules, faults and cancellations."""
