@@ -12,12 +12,14 @@ VERSIONS ?= 3.11 3.12 3.13
 PY := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test cover mutate versions lint types docs bench wheel clean
+.PHONY: help demo test long stress cover mutate versions lint types docs bench wheel clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo      a client survives a misbehaving HTTP service, live (under a minute)'
 	@echo 'make test      the whole suite; ARGS=... for a part of it'
+	@echo 'make long      the simulation with 20,000 seeds; ARGS=17 replays one'
+	@echo 'make stress    32 threads and 8 event loops on shared strategies'
 	@echo 'make cover     the suite once more, without shapes, and branch coverage: below 100 % is an error'
 	@echo 'make versions  the suite on each of Python $(VERSIONS) that is installed'
 	@echo 'make mutate    mutation tests of the files that decide'
@@ -33,6 +35,13 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(PY) -m pytest $(ARGS)
+
+# The suite itself runs the first 500 seeds.
+long: $(VENV)/.dev
+	$(PY) -m tests.simulation $(or $(ARGS),0-20000 --jobs 0)
+
+stress: $(VENV)/.dev
+	RECOUP_STRESS=full $(PY) -m pytest -q tests/stress $(ARGS)
 
 # What shape.py does needs its own tests with shapes on; everything else is the same code with and without, and is
 # measured without, so that the suite runs both ways and each line counts where it stands.

@@ -12,7 +12,8 @@ import pytest
 
 from tests.simulation.parts import Violation
 from tests.simulation.planted import PLANTED
-from tests.simulation.world import OPERATIONS, World, failures, simulate
+from tests.simulation.running import failures, simulate
+from tests.simulation.world import OPERATIONS, World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
-import warnings
 from collections import deque
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from recoup import RecoveryError, StackWarning
-from recoup._core import clock as seam
+from recoup import RecoveryError
 from recoup.testing import VirtualClock
 from tests.simulation.kinds import KINDS
 from tests.simulation.parts import Violation
-from tests.simulation.schedule import SeededLoop, counted
+from tests.simulation.schedule import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
     from tests.simulation.parts import Part
 
-__all__ = ["Answer", "Fault", "Operation", "World", "failures", "simulate"]
+__all__ = ["OPERATIONS", "Answer", "Fault", "Operation", "World"]
 
 OPERATIONS = 50
 HORIZON = 1_000.0  # virtual seconds; no configuration lets an operation take a tenth of it
@@ -249,56 +243,3 @@ class World:
         for part in self.parts:
             part.expect(part.inside == 0, f"{part.inside} calls are inside at the end")
             part.end()
-
-
-@contextmanager
-def drawing_from(seed: int) -> Generator[None]:
-    """Have recoup's own dice (jitter, odds) be a matter of the seed as well."""
-    before, seam.random = seam.random, random.Random(seed).random
-    try:
-        yield
-    finally:
-        seam.random = before
-
-
-def simulate(seed: int, only: tuple[str, ...] | None = None) -> World:
-    """Run a seed.
-
-    Raises:
-        Violation: If a rule was broken; its text says how to see it again.
-    """
-    world = World(seed, only)
-    with world.clock, drawing_from(seed), warnings.catch_warnings():
-        warnings.simplefilter("ignore", StackWarning)  # any order has to work, a bad one too
-        world.build()
-        order = world.dice.choice(("usual", "tasks", "lots"))
-
-        def loop() -> SeededLoop:
-            return SeededLoop(world.clock, world.dice, world.look, order)
-
-        collects = gc.isenabled()
-        gc.disable()  # finalisers run when references go, and not whenever the collector comes by
-        try:
-            with asyncio.Runner(loop_factory=loop) as runner:
-                runner.run(world.main())
-        except Exception:
-            if world._broken is None:
-                raise
-        finally:
-            world.over = True
-            if collects:
-                gc.enable()
-    if world._broken is not None:  # raised in the loop, or where nobody heard it, as in a callback
-        raise world._broken
-    return world
-
-
-def failures(seeds: range, only: tuple[str, ...] | None = None) -> list[str]:
-    """Run some seeds; give the texts of the violations."""
-    found = []
-    for seed in seeds:
-        try:
-            simulate(seed, only)
-        except Violation as violation:
-            found.append(str(violation))
-    return found
