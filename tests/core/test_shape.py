@@ -60,6 +60,39 @@ def test_every_calling_convention() -> None:
     assert seen == {True, False}
 
 
+@settings(max_examples=150, deadline=None)
+@given(signatures(), calls, st.integers(0, 3), st.booleans())
+@example("a, /, b=1, *args, error, fn=2, **kwargs", ([1, 2, 3], {"error": 4, "other": 5}), 3, True)
+@example("a, b, *, fn", ([1], {"b": 2, "fn": 3}), 2, True)
+def test_pumps_in_pumps(signature: str, call: tuple[list[int], dict[str, int]], depth: int, keeps: bool) -> None:
+    """Nameless pumps inside, a plain one round them and others round that: callers see the function alone."""
+    expected = outcome(users(signature)["user"], *call)
+    function = users(signature)["user"]
+    pump = function
+    for _ in range(depth):
+        pump = shape.build(pumps.retrying, function, pump, [], inside=True)
+        assert is_shaped(pump, pumps.retrying)
+    if keeps:
+        pump = shape.build(pumps.keeping, function, pump, [], inside=True)
+    pump = shape.build(pumps.retrying, function, pump, [])
+    assert keeps or is_shaped(pump, pumps.retrying)
+    assert outcome(pump, *call) == expected
+
+
+def test_pumps_inside_share_their_code() -> None:
+    """Functions of one shape have it in common, whatever their parameters are called, but for those called by name."""
+
+    def first(a: int, *, key: int) -> None: ...
+    def second(error: int, *, key: int) -> None: ...
+    def other(error: int, *, fn: int) -> None: ...
+
+    codes = [shape.build(pumps.retrying, each, each, [], inside=True).__code__ for each in (first, second, other)]
+    assert codes[0] is codes[1]
+    assert codes[0].co_varnames == ("0", "key", "error", "result")
+    assert codes[2].co_varnames == ("0", "fn", "error", "result")
+    assert codes[2].co_freevars == ("pump.fn", "told")
+
+
 def test_what_is_kept() -> None:
     """The pump keeps name, docstring, file and lines; defaults and the name in errors are the function's."""
     plain, shaped = pumps.retrying(user, []), shape.build(pumps.retrying, user, user, [])

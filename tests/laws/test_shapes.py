@@ -106,7 +106,7 @@ def test_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     """A shaped pump that loses an argument is noticed."""
     right = story("retry")
 
-    def losing(factory: Any, like: object, fn: Any, *cells: object) -> Any:
+    def losing(factory: Any, like: object, fn: Any, *cells: object, inside: bool = False) -> Any:
         return factory(lambda *args, **kwargs: fn(args[0], **kwargs), *cells)
 
     monkeypatch.setattr(shape, "build", losing)

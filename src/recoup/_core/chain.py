@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping
     from typing import Any
 
-    from recoup._core.strategy import Strategy
+    from recoup._core.strategy import Pump, Strategy
 
     Layers = tuple[Strategy, ...]
 
@@ -50,8 +50,8 @@ def compose(layers: Layers, target: Any, colour: Colour) -> Callable[..., Any]:
     """
     if colour is not Colour.SYNC:
         return _stacked(layers, target, target, colour)
-    inner = shape.build(calling, target, target, CoroutineType, Pending)
-    chain = _stacked(layers, target, inner, colour)
+    inner = shape.build(calling, target, target, CoroutineType, Pending, inside=True)
+    chain = _stacked(layers, target, inner, colour, inside=True)
 
     def adopt(pending: Pending) -> Callable[..., Awaitable[Any]]:
         inner = resuming(target, pending.coroutine)
@@ -96,16 +96,21 @@ def _stacked(
     named: Any = None,
     outer: Layers = (),
     spent: Mapping[int, int] = MappingProxyType({}),
+    inside: bool = False,
 ) -> Callable[..., Any]:
-    """Wrap the pumps of all layers round `call`, innermost first, with the parameters of `like` if it is given."""
+    """Wrap the pumps of all layers round `call`, innermost first, with the parameters of `like` if it is given.
+
+    `inside` says that yet another pump goes round them all.
+    """
     target = like if named is None else named
+    pumps: list[Pump] = []
     for index in range(len(layers) - 1, -1, -1):
-        place = Place(target, outer + layers[:index], colour, spent)
-        for pump in reversed(layers[index]._pumps(place)):
-            if like is None:
-                call = pump.factory(call, *pump.cells)
-            else:
-                call = shape.build(pump.factory, like, call, *pump.cells)
+        pumps += reversed(layers[index]._pumps(Place(target, outer + layers[:index], colour, spent)))
+    for left, (factory, cells) in zip(range(len(pumps) - 1, -1, -1), pumps, strict=True):
+        if like is None:
+            call = factory(call, *cells)
+        else:
+            call = shape.build(factory, like, call, *cells, inside=inside or left > 0)
     return call
 
 

@@ -24,6 +24,8 @@ Wrong arguments never enter a shaped pump: calling it is the usual TypeError; th
 Names are no shape: the code is compiled with symbols for parameters and gets the user's names afterwards. So one
 compilation serves all functions of a shape, and a user's name means nothing to the pump. A variable of the pump that
 has the name of a parameter is renamed, because a debugger writes variables back by name (`sys.settrace`, until 3.12).
+Only the outermost pump is called with what a user wrote, and needs names; those inside it share their code, unless a
+plain pump goes round them after all.
 """
 
 from __future__ import annotations
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = ["build"]
+
+_SYMBOL = "{}"  # no user can give a parameter the name 0
 
 
 class Shape(NamedTuple):
@@ -66,7 +70,9 @@ class Shape(NamedTuple):
         return self.positional + len(self.keywords) + self.star + self.double_star
 
 
-def build(factory: Callable[..., Any], like: object, fn: Callable[..., Any], /, *cells: Any) -> Any:
+def build(
+    factory: Callable[..., Any], like: object, fn: Callable[..., Any], /, *cells: Any, inside: bool = False
+) -> Any:
     """Return `factory(fn, *cells)`, with the parameters and defaults of `like` if that is possible.
 
     Any thread may call this at any time.
@@ -77,6 +83,7 @@ def build(factory: Callable[..., Any], like: object, fn: Callable[..., Any], /, 
             not from `__wrapped__` or `__signature__`, which may claim anything.
         fn: What the pump goes round: `like` itself, or a pump round it. If that one is plain, this one stays plain too.
         cells: The factory's other arguments.
+        inside: Whether only another pump calls it, built for the same `like`: positional parameters have no names then.
 
     Returns:
         The pump. The factory ran exactly once. Defaults are those that `like` has now.
@@ -85,26 +92,58 @@ def build(factory: Callable[..., Any], like: object, fn: Callable[..., Any], /, 
     if type(like) is not FunctionType or os.environ.get("RECOUP_SHAPE") == "off":
         return plain
     try:
-        return _recast(factory, plain, like, fn)
+        return _recast(factory, plain, like, fn, inside=inside)
     except Exception:  # noqa: BLE001 - the plain twin does the same work: nothing in here may break a decoration
-        return plain  # not remembered, as it may pass: a deep stack; ast.parse in threads before 3.12.3 (gh-106905)
+        # Not remembered, as it may pass: a deep stack; ast.parse in threads before 3.12.3 (gh-106905).
+        _name(plain, like, fn)
+        return plain
 
 
-def _recast(factory: Any, plain: Any, like: FunctionType, fn: Any) -> FunctionType:
+def _recast(factory: Any, plain: Any, like: FunctionType, fn: Any, *, inside: bool) -> FunctionType:
     """Make the plain pump anew with other parameters, round the same cells."""
     shape = Shape.of(like.__code__)
     if plain.__code__ not in factory.__code__.co_consts or Shape.of(fn.__code__) != shape:
         raise ValueError(f"{factory.__qualname__} returned something else this time, or {fn} takes other arguments")
-    code, names = _shaped(factory, shape), like.__code__.co_varnames[: shape.size]
-    code = code.replace(
-        co_varnames=names + _apart(code.co_varnames[shape.size :], names),
-        co_freevars=_apart(code.co_freevars, names),
-        co_posonlyargcount=like.__code__.co_posonlyargcount,
-    )
+    if inside:
+        code = _unnamed(factory, shape)
+    else:
+        named = like.__code__.co_varnames[: shape.size]
+        code = _named(_shaped(factory, shape), named, like.__code__.co_posonlyargcount)
     shaped = FunctionType(code, plain.__globals__, plain.__name__, like.__defaults__, plain.__closure__)
     shaped.__kwdefaults__ = like.__kwdefaults__
     shaped.__qualname__ = like.__qualname__  # a TypeError about arguments names it, wherever in a stack it arises
     return shaped
+
+
+def _name(plain: Any, like: FunctionType, fn: Any) -> None:
+    """Give the nameless pump in a plain one its names, because a plain pump passes on what a user calls by name."""
+    if type(fn) is not FunctionType or fn.__code__.co_varnames[:1] != (_SYMBOL.format(0),):
+        return
+    names = like.__code__.co_varnames[: Shape.of(like.__code__).size]
+    code = _named(fn.__code__, names, like.__code__.co_posonlyargcount)
+    named = FunctionType(code, fn.__globals__, fn.__name__, fn.__defaults__, fn.__closure__)
+    named.__kwdefaults__ = fn.__kwdefaults__
+    named.__qualname__ = fn.__qualname__
+    [cell] = [each for each in plain.__closure__ if each.cell_contents is fn]
+    cell.cell_contents = named
+
+
+@lru_cache(maxsize=512)
+def _unnamed(factory: FunctionType, shape: Shape) -> CodeType:
+    """Give the code of a pump inside another one, which all functions of a shape share."""
+    code = _shaped(factory, shape)
+    symbols = code.co_varnames[: shape.size]
+    names = (*symbols[: shape.positional], *shape.keywords, *symbols[shape.positional + len(shape.keywords) :])
+    return _named(code, names, shape.positional)
+
+
+def _named(code: CodeType, names: tuple[str, ...], positional_only: int) -> CodeType:
+    """Give a pump's parameters other names."""
+    return code.replace(
+        co_varnames=names + _apart(code.co_varnames[len(names) :], names),
+        co_freevars=_apart(code.co_freevars, names),
+        co_posonlyargcount=positional_only,
+    )
 
 
 def _apart(ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[str, ...]:
@@ -163,7 +202,7 @@ def _reshape(tree: ast.Module, shape: Shape) -> None:
         return ast.Name(name, ast.Load())
 
     pump, calls = _parts(tree)
-    positional = [str(number) for number in range(shape.positional)]
+    positional = [_SYMBOL.format(number) for number in range(shape.positional)]
     pump.args = ast.arguments(
         posonlyargs=[],
         args=[ast.arg(name) for name in positional],
