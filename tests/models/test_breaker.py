@@ -8,7 +8,7 @@ circuit into their own hands, and processes fork.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hypothesis import settings
@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 from recoup.strategies.circuit_breaker.permits import UNCOUNTED
 from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
+from recoup.strategies.circuit_breaker.rules import Rules
 from recoup.strategies.circuit_breaker.state import Circuit
 from tests.strategies.circuit_breaker.services import ticked
 
@@ -32,6 +33,22 @@ class ModelCall:
     until: float = math.inf  # when it expires, as a probe
 
 
+WINDOWED = (
+    *("failure_threshold", "window_size", "window_duration", "consecutive_failures", "failure_rate", "slow_call_rate"),
+    *("minimum_calls", "failure_on_result"),
+)
+
+
+OTHERS = ("success_threshold", "timeout", "half_open_max", "half_open_timeout", "ramp_up")
+
+CHANGES = st.sets(st.sampled_from([*WINDOWED, *OTHERS]), min_size=1, max_size=3)
+
+
+def noted(failed: bool, now: float, slow: bool) -> list[Any]:
+    """Note an outcome: failed, time, slow; forgotten by the shares, by the counting rule, by the rule of a row."""
+    return [failed, now, slow, False, False, False]
+
+
 @dataclass
 class Model:
     """What a circuit has to do, by the book."""
@@ -39,7 +56,7 @@ class Model:
     config: CircuitBreakerConfig
     state: CircuitBreakerState = CLOSED
     visit: int = 1
-    outcomes: list[list[Any]] = field(default_factory=list)  # of this closed state: [failed, time, slow, gone]
+    outcomes: list[list[Any]] = field(default_factory=list)  # of this closed state, see `noted`
     until: float = 0.0
     seconds: float = 0.0  # for which it is open, or was last
     row: int = 0  # openings since it was closed
@@ -48,6 +65,7 @@ class Model:
     probes: list[ModelCall] = field(default_factory=list)
     successes: int = 0
     lost: list[float] = field(default_factory=list)
+    lease: float = 0.0  # how long a probe may take, in this half-open state
     holds: dict[int, CircuitBreakerState] = field(default_factory=dict)
     told: list[CircuitBreakerState] = field(default_factory=list)
     opened: int = 0
@@ -55,13 +73,48 @@ class Model:
     late: int = 0
 
     @property
-    def lease(self) -> float:
-        return self.config.half_open_timeout or self.seconds  # type: ignore[return-value]
-
-    @property
     def next_seconds(self) -> float:
+        return self.open_seconds(self.row + 1)
+
+    def open_seconds(self, number: int) -> float:
         times: Any = self.config.timeout
-        return float(times[min(self.row, len(times) - 1)] if isinstance(times, tuple) else times)
+        return float(times[min(number, len(times)) - 1] if isinstance(times, tuple) else times)
+
+    def reconfigure(self, new: CircuitBreakerConfig, now: float) -> None:
+        """Go on under another configuration."""
+        self.lose(now)
+        old, self.config = self.config, new
+        if any(getattr(old, name) != getattr(new, name) for name in WINDOWED):
+            self.keep_what_fits(old, now)
+        if self.state is OPEN and old.timeout != new.timeout:
+            seconds = self.open_seconds(self.row)
+            self.until, self.seconds = self.until + seconds - self.seconds, seconds
+        if self.state is HALF_OPEN:
+            self.successes = min(self.successes, new.success_threshold - 1)
+            lease: Any = new.half_open_timeout or self.lease
+            for probe in self.probes:
+                probe.until += lease - self.lease
+            self.lease = lease
+        if new.ramp_up is None:
+            self.ramp = None
+
+    def keep_what_fits(self, old: CircuitBreakerConfig, now: float) -> None:
+        """Strike out what was not in the old windows or is not in the new ones; nothing comes back later."""
+        new = self.config
+        size = len(self.outcomes) if old.window_size is None else old.window_size
+        for place, outcome in enumerate(reversed(self.outcomes)):
+            outside = place >= size or (old.window_duration is not None and now - outcome[1] > old.window_duration)
+            outcome[1] = min(outcome[1], now)
+            rates = (old.failure_rate is None and old.slow_call_rate is None) or (
+                new.failure_rate is None and new.slow_call_rate is None
+            )
+            outcome[3] = outcome[3] or outside or rates or self.old(outcome, now)
+            outcome[4] = outcome[4] or outside or old.failure_threshold is None or new.failure_threshold is None
+            in_a_row = place < (old.consecutive_failures or 0) and new.consecutive_failures is not None
+            outcome[5] = outcome[5] or not in_a_row
+        counted = [each for each in self.outcomes if each[0] and not each[4]]
+        for outcome in counted[: -(new.failure_threshold or 1)]:
+            outcome[4] = True  # no more of them are kept than can matter
 
     def shows(self) -> CircuitBreakerState:
         return list(self.holds.values())[-1] if self.holds else self.state
@@ -120,6 +173,7 @@ class Model:
             self.until = min(self.until, now + self.seconds)
             if self.until <= now:
                 self.change(HALF_OPEN)
+                self.lease = self.config.half_open_timeout or self.seconds  # type: ignore[assignment]
         shown = self.shows()
         if shown is CLOSED:
             return ModelCall(self.visit) if self.comes_back(now) else None
@@ -153,7 +207,7 @@ class Model:
         if call.visit == 0 or not self.counts(call, now):
             return
         if self.shows() in (CLOSED, WATCHED):
-            self.outcomes.append([False, now, slow, False])
+            self.outcomes.append(noted(False, now, slow))
             self.look(now)
             return
         if slow:
@@ -169,7 +223,7 @@ class Model:
         if self.shows() is HALF_OPEN:
             self.open(now)
             return
-        self.outcomes.append([True, now, slow, False])
+        self.outcomes.append(noted(True, now, slow))
         self.look(now)
 
     def recent(self, now: float) -> list[list[Any]]:
@@ -200,11 +254,11 @@ class Model:
             outcome[3] = outcome[3] or self.old(outcome, now)
         config, recent = self.config, self.recent(now)
         newest_failed = bool(self.outcomes[-1][0])
-        failures = sum(each[0] for each in recent)
+        failures = sum(each[0] and not each[4] for each in recent)
         too_many = config.failure_threshold is not None and failures >= config.failure_threshold
         row = config.consecutive_failures
         last = self.outcomes[-row:] if row is not None else []
-        in_a_row = row is not None and len(last) == row and all(each[0] for each in last)
+        in_a_row = row is not None and len(last) == row and all(each[0] and not each[5] for each in last)
         shares = zip(self.shares(now), (config.failure_rate, config.slow_call_rate), strict=True)
         too_large = any(share is not None and limit is not None and share >= limit for share, limit in shares)
         if not ((newest_failed and (too_many or in_a_row)) or too_large):
@@ -241,16 +295,18 @@ SECONDS = st.integers(2, 9)
 SHARES = st.sampled_from([0.25, 1 / 3, 0.5, 0.75, 1.0])
 
 
+ENDS = st.sampled_from([(True, True), (True, False), (False, True)])
+
+
 @st.composite
-def configs(draw: st.DrawFn) -> CircuitBreakerConfig:
-    """Draw small windows, short times, all caps."""
+def configs(draw: st.DrawFn, ends: tuple[bool, bool]) -> CircuitBreakerConfig:
+    """Draw small windows, which end after some calls, some seconds or both; short times, all caps."""
     failures, row = draw(st.none() | SMALL), draw(st.none() | SMALL)
     rate, slow = draw(st.none() | SHARES), draw(st.none() | SHARES)
     if row is None and rate is None and slow is None and failures is None:
         failures = draw(SMALL)
     rates: dict[str, Any] = {} if rate is None and slow is None else {"minimum_calls": draw(SMALL)}
     size = max(failures or 1, *rates.values(), 1) + draw(st.integers(0, 4))
-    ends = draw(st.sampled_from([(True, True), (True, False), (False, True)]))
     return CircuitBreakerConfig(
         failure_threshold=failures,
         consecutive_failures=row,
@@ -272,10 +328,12 @@ def configs(draw: st.DrawFn) -> CircuitBreakerConfig:
 class BreakerMachine(RuleBasedStateMachine):
     """Drives a circuit as the pumps do."""
 
-    @initialize(config=configs())
-    def begin(self, config: CircuitBreakerConfig) -> None:
+    @initialize(ends=ENDS, data=st.data())
+    def begin(self, ends: tuple[bool, bool], data: st.DataObject) -> None:
+        self.configs = configs(ends)
+        config = data.draw(self.configs, label="config")
         self.now = self.latest = 100.0
-        self.circuit = Circuit(config)
+        self.circuit = Circuit(Rules(config))
         self.model = Model(config)
         self.calls: list[tuple[Any, ModelCall]] = []
         self.keys = 0
@@ -290,8 +348,22 @@ class BreakerMachine(RuleBasedStateMachine):
     def clock_goes_backwards(self, seconds: int) -> None:
         self.now -= seconds
 
+    @rule(extra=st.integers(0, 1))
+    def open_time_passes(self, extra: int) -> None:
+        wait = self.model.view(self.now)[1]
+        self.time_passes(seconds=extra + (wait if wait < math.inf else 0))
+
+    @rule(data=st.data(), fails=st.lists(st.sampled_from([True, True, False]), min_size=1, max_size=6))
+    def calls_one_by_one(self, data: st.DataObject, fails: list[bool]) -> None:
+        """What most traffic looks like; by single rules alone few circuits would ever open."""
+        for fail in fails:
+            self.call()
+            if self.calls:
+                (self.fail if fail else self.succeed)(data=data, slow=False)
+
     @rule()
     def call(self) -> None:
+        self.circuit.plan()  # as the teller of news does
         expected = self.model.arrive(self.now)
         permit: Any = self.circuit.era
         if permit is None:
@@ -360,19 +432,30 @@ class BreakerMachine(RuleBasedStateMachine):
             self.model.change()
         self.circuit.release(key)
 
-    @rule()
-    def reset(self) -> None:
-        self.model.holds.clear()
-        self.model.close(None)
-        self.circuit.reset()
-
-    @rule()
-    def fork(self) -> None:
+    @rule(rarely=st.sampled_from(["reset", *["fork"] * 3, *["listen"] * 4]))
+    def begin_anew(self, rarely: str) -> None:
         self.listen()
-        self.model.change()
-        self.circuit.renew()
+        if rarely == "reset":
+            self.model.holds.clear()
+            self.model.close(None)
+            self.circuit.reset()
+        elif rarely == "fork":
+            self.model.change()
+            self.circuit.renew()
 
-    @rule()
+    @rule(data=st.data(), changes=CHANGES | st.none(), fails=st.lists(st.booleans(), max_size=4))
+    def reconfigure(self, data: st.DataObject, changes: set[str] | None, fails: list[bool]) -> None:
+        """Change all, or some fields only, if what comes of that is possible; with something in the windows."""
+        self.calls_one_by_one(data=data, fails=fails)
+        config = data.draw(self.configs, label="new")
+        if changes is not None:
+            try:
+                config = replace(self.model.config, **{name: getattr(config, name) for name in changes})
+            except ValueError:
+                return
+        self.model.reconfigure(config, self.now)
+        self.circuit.adopt(Rules(config), self.now)
+
     def listen(self) -> None:
         while (notice := self.circuit.news.hear()) is not None:
             assert self.circuit.news.hear() is None  # one teller at a time
@@ -407,4 +490,4 @@ class BreakerMachine(RuleBasedStateMachine):
 
 
 TestBreaker = BreakerMachine.TestCase
-TestBreaker.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestBreaker.settings = settings(max_examples=150, stateful_step_count=25, deadline=None)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from recoup.strategies.circuit_breaker.calls import Calls
+from recoup.strategies.circuit_breaker.closed import Closed
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
-from recoup.strategies.circuit_breaker.phases import Closed
 from recoup.strategies.circuit_breaker.strategy import CircuitBreaker
 from recoup.strategies.circuit_breaker.table import Table
 from tests.strategies.circuit_breaker.services import ticked

@@ -83,7 +83,7 @@ def test_a_lost_probe_is_told_by_the_call_that_notices(both: Both, clock: Virtua
     made = Guarded(both, half_open_timeout=10, **recording(seen))
     made.fail()
     clock.advance(60)
-    permit = made.breaker._calls.admit(told=True)
+    permit = made.breaker._calls.admit()
     clock.advance(11)
     with pytest.raises(CircuitBreakerError):
         made.call()
@@ -336,7 +336,7 @@ def test_events_tell_what_happened(both: Both, clock: VirtualClock) -> None:
     """Names, times and types; before the callback of the same transition."""
     seen: list[Any] = []
     made = Guarded(both, on_open=lambda: seen.append("on_open"))
-    late = made.breaker._calls.admit(told=True)
+    late = made.breaker._calls.admit()
     assert late is not None
     with subscribe(seen.append):
         made.fail(KeyError("secret"))

@@ -240,7 +240,7 @@ def test_what_is_not_counted_is_not_judged(both: Both, clock: VirtualClock) -> N
 
     made = Guarded(both, failure_on=broken)
     with made.breaker.disable():
-        permit = made.breaker._calls.admit(told=True)
+        permit = made.breaker._calls.admit()
         assert permit is not None
         made.fail()
         made.breaker._calls.circuit.news.append(Notice(CircuitBreakerState.OPEN))

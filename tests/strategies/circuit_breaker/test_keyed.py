@@ -467,7 +467,7 @@ def test_a_forked_child_keeps_what_is_open(both: Both, clock: VirtualClock) -> N
         made.ask(host)
     clock.advance(60)
     probe = made.breaker._table.of("b")
-    lease = probe.admit(told=True)
+    lease = probe.admit()
     made.breaker._table._lock.acquire()
     made.breaker._first.circuit._lock.acquire()
     waiting._after_fork()

@@ -98,7 +98,7 @@ def test_a_lost_probe_makes_it_grow_as_well(both: Both, clock: VirtualClock) -> 
     made = Guarded(both, timeout=[10, 20])
     made.fail()
     clock.advance(10)
-    probe = made.breaker._calls.admit(told=True)
+    probe = made.breaker._calls.admit()
     clock.advance(9)
     assert made.state == "half_open"
     clock.advance(1)

@@ -225,7 +225,7 @@ def test_an_interrupt_between_admission_and_the_call_returns_the_probe(clock: Vi
     breaker = half_open(clock, half_open_max=1)
 
     def interrupted() -> None:
-        permit = breaker._calls.admit(told=True)
+        permit = breaker._calls.admit()
         assert permit is not None
         raise KeyboardInterrupt
 

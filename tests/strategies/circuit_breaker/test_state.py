@@ -11,10 +11,12 @@ import pytest
 
 from recoup._core import waiting
 from recoup.strategies.circuit_breaker.cause import Cause
+from recoup.strategies.circuit_breaker.closed import Closed
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 from recoup.strategies.circuit_breaker.news import News, Notice
 from recoup.strategies.circuit_breaker.permits import UNCOUNTED, Lease
-from recoup.strategies.circuit_breaker.phases import CircuitBreakerState, Closed
+from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
+from recoup.strategies.circuit_breaker.rules import Rules
 from recoup.strategies.circuit_breaker.state import Circuit
 from recoup.strategies.circuit_breaker.strategy import CircuitBreaker
 from tests.strategies.circuit_breaker.services import ticked
@@ -23,7 +25,7 @@ CLOSED, OPEN, HALF_OPEN, FORCED_OPEN, DISABLED, METRICS_ONLY = CircuitBreakerSta
 
 
 def circuit(**fields: Any) -> Circuit:
-    return Circuit(CircuitBreakerConfig(**{"failure_threshold": 1, "timeout": 60, **fields}))
+    return Circuit(Rules(CircuitBreakerConfig(**{"failure_threshold": 1, "timeout": 60, **fields})))
 
 
 def permit(made: Circuit, now: float) -> Any:
@@ -620,7 +622,7 @@ def test_a_forked_child_has_its_own_lock_and_no_probes() -> None:
 def test_a_fork_renews_every_circuit_that_lives() -> None:
     """The hook knows them all, and keeps none alive; every lock is new (G18)."""
     made = [CircuitBreaker() for _ in range(3)]
-    locks = [(each._calls.circuit._lock, each._calls.refused._lock) for each in made]
+    locks = [(each._calls.circuit._lock, each._calls.bench.refused._lock) for each in made]
     for held in (lock for both in locks for lock in both):
         held.acquire()
     gone = weakref.ref(CircuitBreaker())

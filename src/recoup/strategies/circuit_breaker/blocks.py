@@ -36,9 +36,9 @@ class Guard:
 
     def __enter__(self) -> Self:
         _refuse(self.breaker, asynchronous=False)
-        if not self._admitted(told=False):
+        if not self._asked():
             self._calls.tell()
-            self._admitted(told=True)
+            self._permit = self._calls.admit()
         return self
 
     def __exit__(
@@ -49,9 +49,9 @@ class Guard:
 
     async def __aenter__(self) -> Self:
         _refuse(self.breaker, asynchronous=True)
-        if not self._admitted(told=False):
+        if not self._asked():
             await self._calls.tell_async()
-            self._admitted(told=True)
+            self._permit = self._calls.admit()
         return self
 
     async def __aexit__(
@@ -60,11 +60,11 @@ class Guard:
         if self._settled(error):
             await self._calls.tell_async()
 
-    def _admitted(self, *, told: bool) -> bool:
+    def _asked(self) -> bool:
         """Take a permit; False if there is news to tell first."""
         if self._permit is not None:
             raise RuntimeError("this guard is entered already: call breaker.guard() for each block")
-        self._permit = self._calls.admit(told=told)
+        self._permit = self._calls.ask()
         return self._permit is not None
 
     def _settled(self, error: BaseException | None) -> bool:

@@ -6,15 +6,15 @@ Here the circuit meets the clock, the user's conditions, the callbacks and the l
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from recoup._core import clock, conditions, emit, mode, timing
+from recoup._core import clock, emit, mode, timing
 from recoup._core.colour import described
 from recoup.errors import CircuitBreakerError
+from recoup.strategies.circuit_breaker.judge import Judge
 from recoup.strategies.circuit_breaker.permits import UNCOUNTED, Timed, Uncounted
-from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
 from recoup.strategies.circuit_breaker.state import Circuit
-from recoup.strategies.circuit_breaker.telling import planner, report, wants_seconds
+from recoup.strategies.circuit_breaker.telling import report
 from recoup.strategies.circuit_breaker.window import Tally
 
 if TYPE_CHECKING:
@@ -22,15 +22,32 @@ if TYPE_CHECKING:
 
     from recoup._core.colour import Colour
     from recoup._core.strategy import Strategy
+    from recoup.strategies.circuit_breaker.closed import Closed
     from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
     from recoup.strategies.circuit_breaker.news import Notice
     from recoup.strategies.circuit_breaker.permits import Lease, Permit
-    from recoup.strategies.circuit_breaker.phases import Closed
 
 __all__ = ["Calls"]
 
 # Control flow that no timer of ours sends: never a failure. The first may come from a finaliser, which must not lock.
 _NOT_OURS = (GeneratorExit, KeyboardInterrupt, SystemExit)
+
+
+class Bench:
+    """Where the judge of a breaker sits, whatever the key.
+
+    Attributes:
+        owner: The strategy object, for its name.
+        judge: What the configuration of now makes of outcomes.
+        refused: How many calls were refused.
+    """
+
+    __slots__ = ("judge", "owner", "refused")
+
+    def __init__(self, owner: Strategy, judge: Judge) -> None:
+        self.owner = owner
+        self.judge = judge
+        self.refused = Tally()
 
 
 class Calls:
@@ -41,64 +58,39 @@ class Calls:
         config: What counts.
 
     Attributes:
+        bench: What all circuits of one breaker share (C9).
         circuit: The state.
-        refused: How many calls were refused.
         used: Whether it was used lately, for who wants to know (C9).
         left: Told about an outcome, where nobody remembers this any more (C9).
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_bad",
-        "_callbacks",
-        "_counts",
-        "_judges_seconds",
-        "_owner",
-        "_replan",
-        "_slow",
-        "_timed",
-        "circuit",
-        "left",
-        "refused",
-        "used",
-    )
+    __slots__ = ("__weakref__", "bench", "circuit", "left", "used")
 
     def __init__(self, owner: Strategy, config: CircuitBreakerConfig) -> None:
-        self._owner = owner
-        self._bad = config.failure_on_result
-        self._slow = math.inf if config.slow_call_duration is None else cast("float", config.slow_call_duration)
-        self._judges_seconds = wants_seconds(self._bad)
-        self._timed = self._judges_seconds or self._slow < math.inf
-        self.circuit = Circuit(config, timed=self._timed)
-        self.refused = Tally()
-        self._replan = planner(config)
-        counts = conditions.compiled("failure_on", Exception if config.failure_on is None else config.failure_on)
-        if config.ignore_on is not None:
-            counts &= ~conditions.compiled("ignore_on", config.ignore_on)
-        self._counts = conditions.some("failure_on", counts)
+        self.bench = Bench(owner, Judge(config))
+        self.circuit = Circuit(self.bench.judge.rules)
         self.used = True
         self.left: Callable[[Calls], None] | None = None
-        self._callbacks = {
-            CircuitBreakerState.OPEN: config.on_open,
-            CircuitBreakerState.CLOSED: config.on_close,
-            CircuitBreakerState.HALF_OPEN: config.on_half_open,
-            CircuitBreakerState.METRICS_ONLY: None,
-        }
 
     def accept(self, colour: Colour, target: object) -> None:
         """Raise TypeError for a function whose outcome cannot be judged as configured."""
-        if colour.is_stream and self._bad is not None:
+        if colour.is_stream and self.bench.judge.judges_results:
             raise TypeError(
                 f"failure_on_result cannot judge {described(target)}, a generator: it has no result; "
                 "let the generator raise instead"
             )
+
+    def catch_up(self) -> None:
+        """Have the circuit go by what the judge of now says. This may run the user's code: never under a lock."""
+        while not self.circuit.goes_by(rules := self.bench.judge.rules):  # another judge may have come meanwhile
+            self.circuit.adopt(rules, clock.monotonic())
 
     def metrics(self) -> dict[str, int]:
         """Count up what happened."""
         counts = self.circuit.counts
         return {
             "opened": counts.opened,
-            "refused": self.refused.value(),
+            "refused": self.bench.refused.value(),
             "late": counts.late,
             "would_open": counts.would_open,
         }
@@ -106,36 +98,34 @@ class Calls:
     def after_fork(self) -> None:
         """Begin anew in the child of a fork (G18)."""
         self.circuit.renew()
-        self.refused.renew()
+        self.bench.refused.renew()
 
     def beside(self, circuit: Circuit) -> Calls:
         """Make the same for another circuit, cheaply (C9)."""
         one = Calls.__new__(Calls)
-        for slot in _SHARED:
-            setattr(one, slot, getattr(self, slot))
-        one.circuit, one.used, one.left = circuit, True, None
+        one.bench, one.circuit, one.used, one.left = self.bench, circuit, True, None
         return one
 
-    def admit(self, *, told: bool) -> Permit | None:
-        """Let a call pass or raise; None while there is news to tell first, unless that was tried."""
+    def ask(self) -> Permit | None:
+        """Let a call pass or raise; None while there is news to tell first: then tell, and call `admit`."""
         if mode.active and mode.off():
             return UNCOUNTED
         now = clock.monotonic()
         circuit = self.circuit
-        passing = circuit.passing
-        if passing is not None:
-            return Timed(passing, now) if self._timed else passing
         wait = circuit.shut(now)
-        if not wait:
-            circuit.advance(now)
-        if circuit.news and not told:
-            return None
-        if wait:
+        if wait and not circuit.news:
             raise self._refusal(now, wait)
-        permit = circuit.enter(now)
-        if permit is None:
-            raise self._refusal(now, circuit.view(now)[1])
-        return Timed(permit, now) if self._timed and not isinstance(permit, Uncounted) else permit
+        if not wait and circuit.passing is None:
+            circuit.advance(now)
+        return None if circuit.news else self._entered(now)
+
+    def admit(self) -> Permit:
+        """Let a call pass or raise, whatever there is to tell."""
+        if mode.active and mode.off():
+            return UNCOUNTED
+        now = clock.monotonic()
+        self.circuit.advance(now)
+        return self._entered(now)
 
     def failed(
         self, permit: Permit, error: BaseException, outer: tuple[Strategy, ...], *, theirs: bool = False
@@ -155,25 +145,26 @@ class Calls:
             permit = permit.permit
         if isinstance(permit, Uncounted):
             return False
+        judge = self.bench.judge
         if isinstance(error, Exception):
-            counts = not theirs and self._judged(permit, self._counts, error)
+            counts = not theirs and self._judged(permit, judge.counts, error)
         else:
             counts = bool(outer) and not isinstance(error, _NOT_OURS) and timing.struck_in(outer)
         now = clock.monotonic()
         if counts:
-            return self._recorded(self.circuit.failed(permit, now, error, slow=now - began >= self._slow))
+            return self._recorded(self.circuit.failed(permit, now, error, slow=now - began >= judge.slow))
         permit.give_back(now)
         return False
 
     def returned(self, permit: Permit, result: object) -> bool:
         """Record a success that `tick` did not count; tell whether there is news."""
+        judge = self.bench.judge
         seconds = 0.0
         if isinstance(permit, Timed):
             seconds = max(0.0, clock.monotonic() - permit.began)
             permit = permit.permit
-        slow = seconds >= self._slow
-        judged = (result, seconds) if self._judges_seconds else (result,)
-        if self._bad is not None and self._judged(permit, self._turned_down, *judged):
+        slow = seconds >= judge.slow
+        if judge.judges_results and self._judged(permit, judge.turns_down, result, seconds):
             return self._recorded(self.circuit.failed(permit, clock.monotonic(), None, slow=slow))
         return self._recorded(self.circuit.succeeded(permit, clock.monotonic(), slow=slow))
 
@@ -193,7 +184,7 @@ class Calls:
         while (notice := news.hear()) is not None:
             try:
                 self._report(notice)
-                callback = self._callbacks[notice.state]
+                callback = self.bench.judge.callbacks[notice.state]
                 if callback is not None:
                     emit.call(callback)
             finally:
@@ -205,7 +196,7 @@ class Calls:
         while (notice := news.hear()) is not None:
             try:
                 self._report(notice)
-                callback = self._callbacks[notice.state]
+                callback = self.bench.judge.callbacks[notice.state]
                 if callback is not None:
                     await emit.call_async(callback)
             finally:
@@ -221,9 +212,13 @@ class Calls:
             permit.give_back(clock.monotonic())
             raise
 
-    def _turned_down(self, *judged: object) -> bool:
-        assert self._bad is not None  # noqa: S101 - asked only then
-        return bool(conditions.plainly("failure_on_result", self._bad(*judged)))
+    def _entered(self, now: float) -> Permit:
+        """Give a permit or raise."""
+        circuit, timed = self.circuit, self.bench.judge.timed
+        permit = circuit.passing or circuit.enter(now)
+        if permit is None:
+            raise self._refusal(now, circuit.view(now)[1])
+        return Timed(permit, now) if timed and not isinstance(permit, Uncounted) else permit
 
     def _recorded(self, counted: bool) -> bool:  # noqa: FBT001 - private, and the only argument
         if self.left is not None:
@@ -231,17 +226,18 @@ class Calls:
         if not counted and emit.listeners:
             from recoup.events import LateResultIgnored  # noqa: PLC0415 - nobody pays for events who does not listen
 
-            emit.tell(LateResultIgnored(self._owner.name))
+            emit.tell(LateResultIgnored(self.bench.owner.name))
         return bool(self.circuit.news)
 
     def _refusal(self, now: float, wait: float) -> CircuitBreakerError:
         """Make the error of one refused call. While a service is down this is all that callers wait for."""
-        self.refused.add()
-        name, cause = self._owner.name, self.circuit.cause
+        bench = self.bench
+        bench.refused.add()
+        name, cause = bench.owner.name, self.circuit.cause
         if emit.listeners:
             from recoup.events import CallRefused  # noqa: PLC0415 - as above
 
-            emit.tell(CallRefused(name, self._owner.kind, wait))
+            emit.tell(CallRefused(name, bench.owner.kind, wait))
         # Not by its constructor: keywords through three levels of __init__ cost more than all the rest together.
         error = CircuitBreakerError.__new__(CircuitBreakerError)
         if cause is None:
@@ -259,10 +255,8 @@ class Calls:
         return error
 
     def _report(self, notice: Notice) -> None:
-        if self._replan is not None:
-            emit.call(self._replan, notice.source)
+        replan = self.bench.judge.replan
+        if replan is not None:
+            emit.call(replan, notice.source)
         if emit.listeners:
-            report(self._owner.name, notice)
-
-
-_SHARED = tuple(slot for slot in Calls.__slots__ if slot not in ("__weakref__", "circuit", "left", "used"))
+            report(self.bench.owner.name, notice)

@@ -12,7 +12,9 @@ from recoup._core.strategy import Pump, Strategy
 from recoup._core.waiting import at_fork
 from recoup.strategies.circuit_breaker import keyed_pumps, rules
 from recoup.strategies.circuit_breaker.calls import Calls
+from recoup.strategies.circuit_breaker.changes import settled
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
+from recoup.strategies.circuit_breaker.judge import Judge
 from recoup.strategies.circuit_breaker.table import Table, plain
 from recoup.strategies.circuit_breaker.telling import asynchronous
 
@@ -85,7 +87,7 @@ class KeyedCircuitBreaker(Strategy):
                 raise TypeError(f"key must be a function or the name of an argument, not {checks.shown(key)}")
             if checks.awaitable_callback(key):
                 raise TypeError("key must be a plain function: a circuit is found without waiting")
-        self.config = config = CircuitBreakerConfig() if config is None else config
+        config = CircuitBreakerConfig() if config is None else config
         checks.instance("config", config, CircuitBreakerConfig)
         super().__init__(name=name, async_callbacks=asynchronous(config))
         self._first = Calls(self, config)
@@ -99,10 +101,38 @@ class KeyedCircuitBreaker(Strategy):
     def __repr__(self) -> str:
         return f"<KeyedCircuitBreaker {self.name!r} {len(self._table)} keys>"
 
+    @property
+    def config(self) -> CircuitBreakerConfig:
+        """What counts now for each key, and how much of it."""
+        return self._first.bench.judge.config
+
     def state(self, key: object) -> CircuitBreakerState:
         """Tell what the circuit of a key does with calls at this moment; reading changes nothing."""
         calls = self._table.known(plain(key))
         return (self._first if calls is None else calls).circuit.view(clock.monotonic())[0]
+
+    def reconfigure(self, config: CircuitBreakerConfig | None = None, /, **changes: Any) -> None:
+        """Change the configuration of the circuits of all keys, while calls are made; their states stay.
+
+        Each circuit changes as `CircuitBreaker.reconfigure` says, and takes the lock that they share for a few
+        microseconds; `key` and `max_keys` stay.
+
+        Args:
+            config: What holds from now on; `None` for what holds now, with changes.
+            changes: Fields of `CircuitBreakerConfig`; `on` is short for `failure_on`.
+
+        Raises:
+            TypeError: As `CircuitBreaker.reconfigure`.
+            ValueError: As `CircuitBreaker.reconfigure`.
+
+        Any thread or task may call this at any time. Of two that do so at once, one wins.
+
+        >>> per_host = KeyedCircuitBreaker(key="host")
+        >>> per_host.reconfigure(failure_threshold=2)
+        >>> per_host.config.failure_threshold
+        2
+        """
+        super().reconfigure(config, **changes)
 
     def reset(self, *keys: object) -> None:
         """Begin anew with some keys, or with all if none is given. Outcomes of calls that are running are dropped.
@@ -121,6 +151,16 @@ class KeyedCircuitBreaker(Strategy):
         Besides the counts of `CircuitBreaker.metrics`: `keys`, how many circuits are kept.
         """
         return {**self._first.metrics(), "keys": len(self._table)}
+
+    def _settled(self, config: CircuitBreakerConfig) -> None:
+        settled(self, self.config, config)
+
+    def _adopt(self, config: CircuitBreakerConfig) -> None:
+        self._async_callbacks = tuple(asynchronous(config)) or self._async_callbacks
+        self._first.bench.judge = Judge(config)
+        self._first.catch_up()
+        for calls in self._table.all():
+            calls.catch_up()
 
     def _says(self) -> Sequence[str]:
         by = self._key if isinstance(self._key, str) else getattr(self._key, "__qualname__", "a function")

@@ -33,10 +33,10 @@ def guarding_keyed(
         calls = keyed(*args, **kwargs)
         permit: Any = calls.circuit.era
         if permit is None:
-            permit = calls.admit(told=False)
+            permit = calls.ask()
             if permit is None:
                 tell()
-                permit = calls.admit(told=True)
+                permit = calls.admit()
         try:
             result = fn(*args, **kwargs)
         except BaseException as error:
@@ -63,10 +63,10 @@ def guarding_keyed_async(
         calls = keyed(*args, **kwargs)
         permit: Any = calls.circuit.era
         if permit is None:
-            permit = calls.admit(told=False)
+            permit = calls.ask()
             if permit is None:
                 await tell()
-                permit = calls.admit(told=True)
+                permit = calls.admit()
         try:
             result = await fn(*args, **kwargs)
         except BaseException as error:
@@ -94,10 +94,10 @@ def guarding_keyed_stream(
         calls = keyed(*args, **kwargs)
         permit: Any = calls.circuit.era
         if permit is None:
-            permit = calls.admit(told=False)
+            permit = calls.ask()
             if permit is None:
                 tell()
-                permit = calls.admit(told=True)
+                permit = calls.admit()
         try:
             while cursor.advance():
                 try:
@@ -130,10 +130,10 @@ def guarding_keyed_stream_async(
         calls = keyed(*args, **kwargs)
         permit: Any = calls.circuit.era
         if permit is None:
-            permit = calls.admit(told=False)
+            permit = calls.ask()
             if permit is None:
                 await tell()
-                permit = calls.admit(told=True)
+                permit = calls.admit()
         try:
             while await cursor.advance():
                 try:

@@ -5,29 +5,18 @@ from __future__ import annotations
 import math
 from collections import deque
 from threading import RLock
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
+from recoup.strategies.circuit_breaker.closed import Closed, Ramp, Watched
 from recoup.strategies.circuit_breaker.news import News, Notice
-from recoup.strategies.circuit_breaker.open_time import OpenTimes
 from recoup.strategies.circuit_breaker.permits import ASK, Lease
-from recoup.strategies.circuit_breaker.phases import (
-    GRAIN,
-    CircuitBreakerState,
-    Closed,
-    HalfOpen,
-    Held,
-    Open,
-    Probing,
-    Ramp,
-    Watched,
-)
-from recoup.strategies.circuit_breaker.rules import Rules
+from recoup.strategies.circuit_breaker.phases import GRAIN, CircuitBreakerState, HalfOpen, Held, Open
 
 if TYPE_CHECKING:
     from recoup.strategies.circuit_breaker.cause import Cause
-    from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
     from recoup.strategies.circuit_breaker.permits import Permit
     from recoup.strategies.circuit_breaker.phases import Phase
+    from recoup.strategies.circuit_breaker.rules import Rules
 
 __all__ = ["Moves"]
 
@@ -62,8 +51,7 @@ class Moves:
     """The state that all calls through one circuit breaker share.
 
     Args:
-        config: The rules.
-        timed: Whether every call has to ask, so that somebody knows when it began.
+        rules: What it goes by.
 
     Attributes:
         passing: The permit of a closed circuit with nothing to tell, which needs no lock; else None.
@@ -76,21 +64,18 @@ class Moves:
     """
 
     __slots__ = (
-        *("_holds", "_lock", "_probing", "_ramp_up", "_returned", "_row", "_rules", "_timed"),
+        *("_holds", "_lock", "_returned", "_row", "_rules"),
         *("cause", "counts", "era", "news", "open_times", "passing", "phase"),
     )
 
-    def __init__(self, config: CircuitBreakerConfig, *, timed: bool = False) -> None:
-        self.open_times = OpenTimes(config.timeout)
-        self._ramp_up = cast("float | None", config.ramp_up)  # the config made seconds of it
-        self._probing = Probing.of(config)
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self.open_times = rules.open_times()
         self._holds: dict[object, CircuitBreakerState] = {}
         self._returned: deque[tuple[HalfOpen, int, float]] = deque()
         self._lock = RLock()
         self.news = News()
         self.counts = Counts()
-        self._rules = Rules(config)
-        self._timed = timed
         self._begin()
 
     def _begin(self) -> None:
@@ -98,7 +83,7 @@ class Moves:
         self.cause: Cause | None = None
         self.phase: Phase = Closed(self._rules)
         self.passing: Closed | None = self.phase
-        self.era: Closed | None = None if self._timed else self.phase
+        self.era: Closed | None = None if self._rules.timed else self.phase
 
     def plan(self) -> None:
         """Find out for how long to open the next time. This runs the user's code: only a teller of news may."""
@@ -109,7 +94,7 @@ class Moves:
         if isinstance(self.phase, Open):
             self.phase.until = min(self.phase.until, now + self.phase.seconds)  # a clock that went backwards
             if self.phase.until - now <= GRAIN:
-                self._move_locked(HalfOpen(self._probing.seconds or self.phase.seconds))
+                self._move_locked(HalfOpen(self._rules.probing.seconds or self.phase.seconds))
 
     def _lose_locked(self, now: float) -> None:
         """Open again if a probe has expired, at the moment at which it did."""
@@ -142,8 +127,8 @@ class Moves:
         phase = self.phase
         assert isinstance(phase, HalfOpen)  # noqa: S101 - for the type checker; _settled_locked saw it
         phase.successes += 1
-        if phase.successes >= self._probing.successes:
-            self._close_locked(None if self._ramp_up is None else Ramp(now, self._ramp_up))
+        if phase.successes >= self._rules.probing.successes:
+            self._close_locked(None if self._rules.ramp_up is None else Ramp(now, self._rules.ramp_up))
 
     def _passes_locked(self, phase: Closed, now: float) -> bool:
         """Tell whether a closed circuit lets a call through; the next one need not ask if this one need not have."""
@@ -153,7 +138,7 @@ class Moves:
             phase.ramp = None
         if not self.news:
             self.passing = phase
-            self.era = None if self._timed else phase
+            self.era = None if self._rules.timed else phase
         return True
 
     def _close_locked(self, ramp: Ramp | None) -> None:
@@ -200,6 +185,17 @@ class Moves:
         state = next(reversed(self._holds.values()))
         watched = state is CircuitBreakerState.METRICS_ONLY
         self._move_locked(Watched(self._rules, beneath) if watched else Held(state, beneath))
+
+    def _adopt_locked(self, phase: Phase, rules: Rules, now: float) -> None:
+        """Have a state, and what is beneath it, go on under other rules."""
+        if isinstance(phase, (Held, Watched)):
+            self._adopt_locked(phase.beneath, rules, now)
+        if isinstance(phase, Closed):
+            phase.adopt(rules, now)
+            if phase.ramp is not None:
+                phase.ramp = None if rules.ramp_up is None else phase.ramp.lasting(rules.ramp_up)
+        elif isinstance(phase, HalfOpen):
+            phase.adopt(rules.probing)
 
     def _fresh(self, phase: Phase) -> Phase:
         """Make the same state without the calls that began in it; an open one has none, and its time goes on."""

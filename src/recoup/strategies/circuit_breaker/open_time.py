@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from inspect import isgeneratorfunction
 from typing import TYPE_CHECKING, Any, cast
 
-from recoup._core import checks
+from recoup._core import checks, emit
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     OpenTimesSpec: TypeAlias = Seconds | Iterable[Seconds] | Callable[[int], Seconds] | Callable[[], Iterator[Seconds]]
 
-__all__ = ["OpenTimes", "checked"]
+__all__ = ["OpenTimes", "checked", "equal", "named"]
 
 
 def checked(argument: str, value: Any) -> Any:
@@ -69,9 +69,24 @@ class OpenTimes:
     def __str__(self) -> str:
         return f"{self.seconds:g} s" + (" at first" if self.grows else "")
 
-    def another(self) -> OpenTimes:
-        """Give open times for another circuit: these, if they never change."""
-        return OpenTimes(self._spec) if self.grows else self
+    def after(self, spec: OpenTimesSpec, row: int) -> tuple[OpenTimes, float]:
+        """Give open times by another spec for a circuit that opened `row` times since it was last closed.
+
+        If the user's code fails, that is logged, and the open time stays (G9).
+
+        Returns:
+            Them, ready for the next opening, and how long the circuit should be open by them if it is open now.
+        """
+        times = OpenTimes.__new__(OpenTimes)
+        times._spec, times._source, times._number = spec, None, 0
+        times.grows = not isinstance(spec, float)
+        times.seconds = spec if isinstance(spec, float) else self.seconds
+        ask = named(spec, times.ask)
+        if row:
+            emit.call(ask, row)
+        now = times.seconds
+        emit.call(ask, row + 1)
+        return times, now
 
     def ask(self, number: int) -> None:
         """Find out how long the circuit stays open the next time.
@@ -97,6 +112,22 @@ class OpenTimes:
         if isgeneratorfunction(spec):
             return iter(spec())
         return _called(spec) if callable(spec) else iter(spec)
+
+
+def equal(one: OpenTimesSpec, other: OpenTimesSpec) -> bool:
+    """Tell whether two specs say the same. Objects of the user's are not compared: that would run their code."""
+    return one is other or (isinstance(one, (float, tuple)) and type(one) is type(other) and one == other)
+
+
+def named(spec: OpenTimesSpec, ask: Callable[..., None]) -> Callable[..., None]:
+    """Make a function that asks for an open time, under the name of the user's code that gives it."""
+
+    def plan(*args: Any) -> None:
+        ask(*args)
+
+    plan.__qualname__ = getattr(spec, "__qualname__", type(spec).__qualname__)
+    plan.__module__ = getattr(spec, "__module__", None) or plan.__module__
+    return plan
 
 
 def _called(function: Callable[[int], Any]) -> Iterator[Any]:

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TypeAlias
 
-    from recoup.strategies.circuit_breaker.phases import Closed, HalfOpen
+    from recoup.strategies.circuit_breaker.closed import Closed
+    from recoup.strategies.circuit_breaker.phases import HalfOpen
 
 __all__ = ["ASK", "UNCOUNTED", "Lease", "Timed", "Uncounted"]
 

@@ -2,7 +2,7 @@
 
 A healthy call of a closed circuit reads the era once, and finds when it ends that nobody counts successes: `tick` is
 None. While failures are recent it takes a number, and only where `tick` gives none is a success recorded under the
-lock. `admit` gives None when there is news to tell before a lease is held, and raises the refusal
+lock. `ask` gives None when there is news to tell before a lease is held, and raises the refusal
 itself, so that no frame keeps it. An outcome that decided nothing tells nothing: it may come from a finaliser.
 """
 
@@ -36,10 +36,10 @@ def guarding(
     def guarding(*args: Any, **kwargs: Any) -> Any:
         permit: Any = circuit.era
         if permit is None:
-            permit = calls.admit(told=False)
+            permit = calls.ask()
             if permit is None:
                 tell()
-                permit = calls.admit(told=True)
+                permit = calls.admit()
         try:
             result = fn(*args, **kwargs)
         except BaseException as error:
@@ -66,10 +66,10 @@ def guarding_async(
     async def guarding(*args: Any, **kwargs: Any) -> Any:
         permit: Any = circuit.era
         if permit is None:
-            permit = calls.admit(told=False)
+            permit = calls.ask()
             if permit is None:
                 await tell()
-                permit = calls.admit(told=True)
+                permit = calls.admit()
         try:
             result = await fn(*args, **kwargs)
         except BaseException as error:
@@ -97,10 +97,10 @@ def guarding_stream(
         cursor = Cursor(fn(*args, **kwargs))
         permit: Any = circuit.era
         if permit is None:
-            permit = calls.admit(told=False)
+            permit = calls.ask()
             if permit is None:
                 tell()
-                permit = calls.admit(told=True)
+                permit = calls.admit()
         try:
             while cursor.advance():
                 try:
@@ -133,10 +133,10 @@ def guarding_stream_async(
         cursor = AsyncCursor(fn(*args, **kwargs))
         permit: Any = circuit.era
         if permit is None:
-            permit = calls.admit(told=False)
+            permit = calls.ask()
             if permit is None:
                 await tell()
-                permit = calls.admit(told=True)
+                permit = calls.admit()
         try:
             while await cursor.advance():
                 try:

@@ -123,14 +123,53 @@ class RateWindow:
         while slices and now - slices[0].began > self._duration:
             self.total.absorb(slices.popleft(), -1)
 
+    def recent(self, now: float) -> tuple[bytes | None, list[tuple[float, int, int, int]]]:
+        """Give the recent outcomes, the oldest first: one by one, if they are kept so, and by slices of time."""
+        slices = [each for each in self._slices if now - each.began <= self._duration]
+        told = [(max(0.0, now - each.began), each.calls, each.failed, each.slow) for each in slices]
+        if self._size is None:
+            return None, told
+        calls = sum(each.calls for each in slices)
+        start = (self._next - calls) % self._size
+        return bytes((self._ring + self._ring)[start : start + calls]), told
+
+    def load(self, flags: bytes | None, slices: list[tuple[float, int, int, int]], now: float) -> None:
+        """Put outcomes into an empty window, as `recent` gave them; forget those that do not fit."""
+        for age, *counts in slices:
+            each = Slice(now - age)
+            each.calls, each.failed, each.slow = counts
+            self._slices.append(each)
+            self.total.absorb(each)
+        if self._size is not None:
+            flags = _spread(slices) if flags is None else flags
+            for outcome in flags[: -self._size]:
+                self._drop(outcome)
+            kept = flags[-self._size :]
+            self._ring[: len(kept)] = kept
+            self._next = len(kept) % self._size
+        self.forget(now)
+
     def _push_out(self) -> None:
         """Forget the oldest call: the ring knows how it ended, and it is in the first slice."""
-        flags = self._ring[self._next]  # the ring is full, so the oldest is where the next one goes
+        self._drop(self._ring[self._next])  # the ring is full, so the oldest is where the next one goes
+
+    def _drop(self, flags: int) -> None:
+        """Take the oldest outcome out of the totals."""
         self.total.add(flags, -1)
         first = self._slices[0]
         first.add(flags, -1)
         if not first.calls:
             self._slices.popleft()
+
+
+def _spread(slices: list[tuple[float, int, int, int]]) -> bytes:
+    """Make single outcomes of slices: of each, failures and slow calls evenly among the others."""
+    return bytes(
+        _FAILED * ((place + 1) * failed // calls - place * failed // calls)
+        | _SLOW * ((place + 1) * slow // calls - place * slow // calls)
+        for _, calls, failed, slow in slices
+        for place in range(calls)
+    )
 
 
 class Thresholds(NamedTuple):

@@ -3,44 +3,90 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from recoup._core.conditions import when
+from recoup.strategies.circuit_breaker.open_time import OpenTimes
 from recoup.strategies.circuit_breaker.rates import Rates, RateWindow, Thresholds
+from recoup.strategies.circuit_breaker.telling import wants_seconds
 from recoup.strategies.circuit_breaker.window import FailureWindow
 
 if TYPE_CHECKING:
     from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 
-__all__ = ["Rules", "said"]
+__all__ = ["Probing", "Rules", "said"]
+
+
+class Probing(NamedTuple):
+    """How probes are let through.
+
+    Attributes:
+        successes: So many close the circuit.
+        at_once: No more than this many run at the same time.
+        in_all: No more than this many are let through, neutral ones apart: more could not matter.
+        seconds: After this a probe that has not returned is lost; None: after as long as the circuit was open.
+    """
+
+    successes: int
+    at_once: int
+    in_all: int
+    seconds: float | None
+
+    @classmethod
+    def of(cls, config: CircuitBreakerConfig) -> Probing:
+        """Read a configuration."""
+        at_once = config.half_open_max or config.success_threshold
+        seconds = cast("float | None", config.half_open_timeout)  # the config made seconds of it
+        return cls(config.success_threshold, at_once, max(at_once, config.success_threshold), seconds)
 
 
 class Rules:
-    """The opening rules of one breaker; immutable, shared by all states that follow one another.
+    """What circuits go by; immutable, shared by the states that follow one another and by all circuits of a breaker.
 
     Attributes:
         asks: Whether every outcome has to be recorded under the lock: for rates, and to judge results (C10).
+        names: Of the rules that count failures, as their options are called.
+        probing: How probes are let through.
+        ramp_up: How long calls take to come back, in seconds; None: all at once.
         reach: How many calls after a failure it can still matter; 0 if no rule counts calls.
+        timed: Whether every call has to ask, so that somebody knows when it began.
+        timeout: What says how long the circuit stays open.
+        windowed: All that the windows depend on.
     """
 
-    __slots__ = ("_counts", "_thresholds", "_window", "asks", "reach")
+    __slots__ = (
+        *("_counts", "_same_times", "_thresholds", "_window", "asks", "names", "probing", "ramp_up", "reach"),
+        *("timed", "timeout", "windowed"),
+    )
 
     def __init__(self, config: CircuitBreakerConfig) -> None:
         size = math.inf if config.window_size is None else config.window_size
         duration = cast("float", math.inf if config.window_duration is None else config.window_duration)
-        counts: list[tuple[int, float, float]] = []
+        row = config.consecutive_failures
+        counts: dict[str, tuple[int, float, float]] = {}
         if config.failure_threshold is not None:
-            counts.append((config.failure_threshold, size, duration))
-        if config.consecutive_failures is not None:
-            counts.append((config.consecutive_failures, config.consecutive_failures, math.inf))
-        self._counts = tuple(counts)
-        self.reach = max((cast("int", size) for _, size, _ in counts if size < math.inf), default=0)
+            counts["failure_threshold"] = (config.failure_threshold, size, duration)
+        if row is not None:
+            counts["consecutive_failures"] = (row, row, math.inf)
+        self.names = tuple(counts)
+        self._counts = tuple(counts.values())
+        self.reach = max((cast("int", size) for _, size, _ in self._counts if size < math.inf), default=0)
         self._thresholds: Thresholds | None = None
+        slow = cast("float | None", config.slow_call_duration)
         if config.failure_rate is not None or config.slow_call_rate is not None:
-            slow = cast("float | None", config.slow_call_duration)
             self._thresholds = Thresholds(config.minimum_calls, config.failure_rate, config.slow_call_rate, slow)
         self._window = config.window_size, cast("float | None", config.window_duration)
         self.asks = self._thresholds is not None or config.failure_on_result is not None
+        self.windowed = (counts, self._thresholds, self._window, self.asks)
+        self.timed = slow is not None or wants_seconds(config.failure_on_result)
+        self.ramp_up = cast("float | None", config.ramp_up)  # the config made seconds of it
+        self.probing = Probing.of(config)
+        self.timeout = config.timeout
+        self._same_times = OpenTimes(config.timeout) if isinstance(config.timeout, float) else None
+
+    def open_times(self) -> OpenTimes:
+        """Give open times for one circuit. If they grow, this runs the user's code: never under a lock."""
+        return OpenTimes(self.timeout) if self._same_times is None else self._same_times
 
     def windows(self) -> tuple[FailureWindow, ...]:
         """Make an empty window for each rule that counts failures."""

@@ -26,14 +26,17 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from recoup.strategies.circuit_breaker.cause import Cause
+from recoup.strategies.circuit_breaker.closed import Closed, Watched
 from recoup.strategies.circuit_breaker.moves import Moves
 from recoup.strategies.circuit_breaker.news import News
+from recoup.strategies.circuit_breaker.open_time import equal
 from recoup.strategies.circuit_breaker.permits import UNCOUNTED, Lease
-from recoup.strategies.circuit_breaker.phases import GRAIN, CircuitBreakerState, Closed, HalfOpen, Held, Open
+from recoup.strategies.circuit_breaker.phases import GRAIN, CircuitBreakerState, HalfOpen, Held, Open
 from recoup.strategies.circuit_breaker.rates import Breach
 
 if TYPE_CHECKING:
     from recoup.strategies.circuit_breaker.permits import Permit, Uncounted
+    from recoup.strategies.circuit_breaker.rules import Rules
 
 __all__ = ["Circuit"]
 
@@ -42,8 +45,7 @@ class Circuit(Moves):
     """The state that all calls through one circuit breaker share.
 
     Args:
-        config: The rules.
-        timed: Whether every call has to ask, so that somebody knows when it began.
+        rules: What it goes by.
 
     Attributes:
         passing: The permit of a closed circuit with nothing to tell, which needs no lock; else None.
@@ -65,9 +67,9 @@ class Circuit(Moves):
         """
         one = Circuit.__new__(Circuit)
         one._lock, one.news, one._returned, one.counts = self._lock, self.news, self._returned, self.counts
-        one._rules, one._probing, one._ramp_up, one._timed = self._rules, self._probing, self._ramp_up, self._timed
+        one._rules = rules = self._rules
         one._holds = self._holds  # shared as well: nobody holds a single one of them
-        one.open_times = self.open_times.another()
+        one.open_times = rules.open_times()
         one._begin()
         return one
 
@@ -97,7 +99,7 @@ class Circuit(Moves):
             if isinstance(phase, Closed):
                 return phase if self._passes_locked(phase, now) else None
             if isinstance(phase, HalfOpen):
-                return phase.lease(self._returned, self._probing, now)
+                return phase.lease(self._returned, self._rules.probing, now)
             return UNCOUNTED if phase.state is CircuitBreakerState.DISABLED else None  # open, or forced to be
 
     def succeeded(self, permit: Permit, now: float, *, slow: bool = False) -> bool:
@@ -180,6 +182,32 @@ class Circuit(Moves):
         with self._lock:
             if self._holds.pop(key, None) is not None:
                 self._apply_holds_locked()
+
+    def goes_by(self, rules: Rules) -> bool:
+        """Tell whether these are its rules."""
+        return self._rules is rules
+
+    def adopt(self, rules: Rules, now: float) -> None:
+        """Go on under other rules: the state stays, and so does what is known and fits.
+
+        What is timed lasts as long as the new rules say, from when it began. If open times grow this runs the user's
+        code: never under a lock.
+        """
+        while self._rules is not rules:
+            row, times, seconds = self._row, self.open_times, None
+            if not equal(rules.timeout, self._rules.timeout):
+                times, seconds = times.after(rules.timeout, row)
+            with self._lock:
+                self._lose_locked(now)
+                if row != self._row:  # it opened or closed meanwhile
+                    continue
+                self._rules, self.open_times = rules, times
+                phase = self.phase
+                self._adopt_locked(phase, rules, now)
+                beneath = phase.beneath if isinstance(phase, (Held, Watched)) else phase
+                if isinstance(beneath, Open) and seconds is not None:
+                    beneath.last(seconds)
+                self.era = None if rules.timed else self.passing
 
     def reset(self) -> None:
         """Close the circuit and forget everything, holds too."""

@@ -10,7 +10,9 @@ from recoup._core.strategy import Pump, Strategy
 from recoup._core.waiting import at_fork
 from recoup.strategies.circuit_breaker import blocks, control, pumps, rules
 from recoup.strategies.circuit_breaker.calls import Calls
+from recoup.strategies.circuit_breaker.changes import settled
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
+from recoup.strategies.circuit_breaker.judge import Judge
 from recoup.strategies.circuit_breaker.telling import asynchronous
 
 if TYPE_CHECKING:
@@ -60,7 +62,6 @@ class CircuitBreaker(Strategy):
             config = CircuitBreakerConfig()
         checks.instance("config", config, CircuitBreakerConfig)
         super().__init__(name=name, async_callbacks=asynchronous(config))
-        self.config = config
         self._calls = Calls(self, config)
         at_fork(self._calls)
 
@@ -69,6 +70,11 @@ class CircuitBreaker(Strategy):
 
     def __repr__(self) -> str:
         return f"<CircuitBreaker {self.name!r} {self.state.value}>"
+
+    @property
+    def config(self) -> CircuitBreakerConfig:
+        """What counts now, and how much of it."""
+        return self._calls.bench.judge.config
 
     @property
     def state(self) -> CircuitBreakerState:
@@ -129,8 +135,40 @@ class CircuitBreaker(Strategy):
         """Let every call through and only say when the circuit would have opened, until the hold is released."""
         return control.metrics_only(self)
 
+    def reconfigure(self, config: CircuitBreakerConfig | None = None, /, **changes: Any) -> None:
+        """Change the configuration while calls are made; the state stays.
+
+        Write `breaker.reconfigure(timeout=30)`, which keeps all other options, or give a whole config.
+
+        * A closed circuit keeps its recent outcomes, as far as they are known to be recent under the new rules too. It
+          opens by its next outcome, not by being reconfigured.
+        * What is timed lasts as long as the new options say, from when it began: the open time of a circuit that is
+          open (a new `timeout`), the leases of probes that run (`half_open_timeout`), a ramp (`ramp_up`).
+        * Probes that run count for the new `success_threshold`; one success at least is always left to be had.
+
+        Args:
+            config: What holds from now on; `None` for what holds now, with changes.
+            changes: Fields of `CircuitBreakerConfig`; `on` is short for `failure_on`.
+
+        Raises:
+            TypeError: For an unknown option, a value of the wrong type, or changes beside a config.
+            ValueError: For a value out of range; if results were not judged and would be, or the other way round; if
+                a callback would be asynchronous where none was. Then nothing was changed.
+
+        Any thread or task may call this at any time. Of two that do so at once, one wins.
+
+        >>> breaker = CircuitBreaker(CircuitBreakerConfig(failure_threshold=5), name="payments")
+        >>> breaker.reconfigure(failure_threshold=2, timeout=[5, 30])
+        >>> breaker.config.failure_threshold, breaker.config.success_threshold
+        (2, 2)
+        """
+        super().reconfigure(config, **changes)
+
     def reset(self) -> None:
-        """Close the circuit, forget its failures and end all holds. Outcomes of calls that are running are dropped."""
+        """Close the circuit, forget its failures and end all holds. Outcomes of calls that are running are dropped.
+
+        `metrics` go on: they count what happened since this object was made.
+        """
         self._calls.circuit.reset()
         self._tell_by_hand()
 
@@ -162,6 +200,14 @@ class CircuitBreaker(Strategy):
         guard = blocks.left(self, error)
         if guard is not None:
             await guard.__aexit__(kind, error, trace)
+
+    def _settled(self, config: CircuitBreakerConfig) -> None:
+        settled(self, self.config, config)
+
+    def _adopt(self, config: CircuitBreakerConfig) -> None:
+        self._async_callbacks = tuple(asynchronous(config)) or self._async_callbacks
+        self._calls.bench.judge = Judge(config)
+        self._calls.catch_up()
 
     def _says(self) -> Sequence[str]:
         return rules.said(self.config, str(self._calls.circuit.open_times))

@@ -20,7 +20,7 @@ from weakref import WeakValueDictionary
 
 from recoup._core.conditions import plainly
 from recoup._core.frozen import ATOMS
-from recoup.strategies.circuit_breaker.phases import Closed
+from recoup.strategies.circuit_breaker.closed import Closed
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -63,6 +63,11 @@ class Table:
         """Give the circuit of a key if there is one; that is no use of it."""
         return self._calm.get(key) or self._open.get(key) or self._leaving.get(key)
 
+    def all(self) -> list[Calls]:
+        """Give all circuits, those too that left and have calls running."""
+        with self._lock:
+            return [*self._calm.values(), *self._open.values(), *self._leaving.values()]
+
     def forget(self, key: Hashable) -> None:
         """Begin anew with a key."""
         with self._lock:
@@ -93,7 +98,9 @@ class Table:
         first = self._first
         new = first.beside(first.circuit.sibling())  # not under the lock: open times may be the user's code
         with self._lock:
-            return self._keep_locked(key, self._leaving.get(key) or new)
+            kept = self._keep_locked(key, self._leaving.get(key) or new)
+        kept.catch_up()  # made before the configuration was changed, and kept afterwards?
+        return kept
 
     def _keep_locked(self, key: Hashable, calls: Calls) -> Calls:
         """Keep a circuit for a key, unless there is one."""

@@ -6,6 +6,7 @@ import inspect
 from typing import TYPE_CHECKING
 
 from recoup._core import checks, emit
+from recoup.strategies.circuit_breaker.open_time import named
 from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
 
 if TYPE_CHECKING:
@@ -36,13 +37,7 @@ def planner(config: CircuitBreakerConfig) -> Callable[[Moves], None] | None:
     """Make what asks for a circuit's next open time, under the name of the user's code; None if it never changes."""
     if isinstance(config.timeout, float):
         return None
-
-    def plan(circuit: Moves) -> None:
-        circuit.plan()
-
-    plan.__qualname__ = getattr(config.timeout, "__qualname__", type(config.timeout).__qualname__)
-    plan.__module__ = getattr(config.timeout, "__module__", None) or plan.__module__
-    return plan
+    return named(config.timeout, lambda circuit: circuit.plan())
 
 
 def asynchronous(config: CircuitBreakerConfig) -> list[str]:

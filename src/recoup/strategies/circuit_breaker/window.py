@@ -18,6 +18,7 @@ Times never fall because a clock that goes backwards restarts the ages of what i
 
 from __future__ import annotations
 
+import math
 import sys
 from array import array
 from itertools import count, islice
@@ -76,6 +77,44 @@ class FailureWindow:
         if len(kept) < whole:
             return False
         return number - kept[oldest] < self._size and now - kept[oldest + 1] <= self._duration
+
+    def move_up(self) -> None:
+        """Have every failure have a number that is greater by one."""
+        kept = self._kept
+        if kept is not None:
+            for index in range(0, len(kept), 2):
+                kept[index] += 1
+
+    def recent(self, last: int, now: float) -> list[tuple[int | None, float]]:
+        """Give the recent failures, the oldest first: how many calls ended since, if that matters, and the age.
+
+        Args:
+            last: The number of the call that ended last.
+            now: Seconds on a monotonic clock.
+        """
+        kept = self._kept or ()
+        start = self._next if len(kept) == 2 * self._threshold else 0
+        found: list[tuple[int | None, float]] = []
+        for index in (*range(start, len(kept), 2), *range(0, start, 2)):
+            since, age = last - kept[index], max(0.0, now - kept[index + 1])
+            if since < self._size and age <= self._duration:
+                found.append((int(since) if self._size < math.inf else None, age))
+        return found
+
+    def load(self, last: int, failures: list[tuple[int | None, float]], now: float) -> float:
+        """Put failures into an empty window, as `recent` gave them; those that are not known to be recent stay out.
+
+        Returns:
+            The number of the newest of them, if numbers matter; else minus infinity.
+        """
+        endless = self._size == math.inf
+        fit = [(since or 0, age) for since, age in failures if endless or (since is not None and since < self._size)]
+        if not fit:
+            return -math.inf
+        newest = fit[-self._threshold :]
+        self._kept = array("d", [part for since, age in newest for part in (last - since, now - age)])
+        self._next = len(self._kept) % (2 * self._threshold)
+        return -math.inf if endless else last - newest[-1][0]
 
 
 class Tally:
