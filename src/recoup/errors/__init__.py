@@ -54,3 +54,6 @@ __all__ = [
     "UnacceptableResult",
     "WorkersBusyError",
 ]
+
+for _name in __all__:
+    globals()[_name].__module__ = __name__  # where users import it from, and what a traceback calls it
