@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     Test: TypeAlias = Callable[[BaseException], bool]
 
-__all__ = ["Condition", "compiled", "every", "leaves", "plainly", "some", "when"]
+__all__ = ["Condition", "compiled", "every", "leaves", "plainly", "some", "types", "when"]
 
 _DONE = (StopIteration, StopAsyncIteration)
 
@@ -129,6 +129,14 @@ def _one(argument: str, spec: Any) -> Condition:
     raise TypeError(
         f"{argument} must be an exception type, a list of them, a predicate or a condition, not {checks.shown(spec)}"
     )
+
+
+def types(spec: Any, default: tuple[type[BaseException], ...]) -> tuple[type[BaseException], ...] | None:
+    """Give the types that a spec which was checked consists of; `None` if it is more than a list of types."""
+    if spec is None:
+        return default
+    listed = tuple(spec) if isinstance(spec, (list, tuple, set, frozenset)) else (spec,)
+    return listed if all(isinstance(each, type) for each in listed) else None
 
 
 def _listed(argument: str, specs: list[Any]) -> Condition:

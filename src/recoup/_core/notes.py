@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 __all__ = ["blame", "cause_of", "note"]
 
 PREFIX = "recoup: "
@@ -14,11 +12,13 @@ def note(error: BaseException, text: str) -> None:
 
     An exception that refuses notes is left alone: the error matters more than the note.
     """
-    with suppress(Exception):  # a class of the user's that forbids attributes; nobody waits for the note
+    try:
         notes = getattr(error, "__notes__", None)
         if isinstance(notes, list):
             notes[:] = [each for each in notes if not (isinstance(each, str) and each.startswith(PREFIX))]
         error.add_note(PREFIX + text)
+    except Exception:  # noqa: BLE001, S110 - a class of the user's that forbids attributes; nobody waits for the note
+        pass
 
 
 def blame(end: BaseException, failure: BaseException) -> None:

@@ -45,6 +45,7 @@ __all__ = [
     "departed",
     "enter",
     "exceeded",
+    "innermost",
     "leave",
     "limit",
     "queueing",
@@ -53,6 +54,9 @@ __all__ = [
 ]
 
 _innermost: ContextVar[Term | None] = ContextVar("recoup_deadline", default=None)
+
+innermost = _innermost.get
+"""Give the deadline that was opened last in this context, perhaps closed by now; a quick "None" for most calls."""
 
 
 def current_deadline() -> Deadline | None:
@@ -65,8 +69,8 @@ def current_deadline() -> Deadline | None:
     >>> current_deadline() is None
     True
     """
-    innermost = _first_open(_innermost.get())
-    return None if innermost is None else tightest(innermost)
+    deadline = _first_open(_innermost.get())
+    return None if deadline is None else tightest(deadline)
 
 
 def time_left() -> float | None:

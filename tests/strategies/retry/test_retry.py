@@ -280,6 +280,41 @@ def test_a_result_that_comes_again_is_not_closed(both: Both, clock: VirtualClock
     assert same.closed == 0
 
 
+@pytest.mark.parametrize("before", [0, 2])
+@pytest.mark.parametrize("error", [ValueError("no such field"), KeyboardInterrupt()], ids=["error", "interrupt"])
+def test_a_result_whose_predicate_raises_is_closed(
+    both: Both, clock: VirtualClock, error: BaseException, before: int
+) -> None:
+    """The error comes out as it is, once nothing is left open: neither this result nor an earlier one (R4, G4)."""
+    kind = AsyncResponse if both.is_async else Response
+    results = [kind(500) for _ in range(before + 1)]
+    script = Script(*results)
+
+    def judge(result: object) -> bool:
+        if result is results[-1]:
+            raise error
+        return True
+
+    function = protect(both, script, retry_on_result=judge, max_attempts=5, initial_delay=0)
+    with pytest.raises(type(error)) as raised:
+        both.call(function)
+    assert raised.value is error
+    assert error.__context__ is None
+    assert not hasattr(error, "__notes__")
+    assert [result.closed for result in results] == [1] * (before + 1)
+    assert len(script.calls) == before + 1
+
+
+def test_a_result_that_comes_again_and_raises_is_closed_once(both: Both, clock: VirtualClock) -> None:
+    """The same object, turned down before (R4)."""
+    same = AsyncResponse(500) if both.is_async else Response(500)
+    verdicts = iter([True])
+    function = protect(both, Script(same, same), retry_on_result=lambda _: next(verdicts), initial_delay=0)
+    with pytest.raises((StopIteration, RuntimeError)):
+        both.call(function)
+    assert same.closed == 1
+
+
 def test_a_close_that_fails_changes_nothing(both: Both, clock: VirtualClock) -> None:
     """It is logged like a callback (G9)."""
 

@@ -72,7 +72,7 @@ def test_a_refusal_that_never_ends_is_not_waited_for() -> None:
     assert (run.delay, run.gave_up, run.reason) == (None, True, "the refusal does not end by itself")
 
 
-@pytest.mark.parametrize("argument", ["retry_on_exceptions", "abort_on", "retry_on_result"])
+@pytest.mark.parametrize("argument", ["retry_on_exceptions", "abort_on"])
 def test_an_awaitable_answer_names_the_argument(argument: str) -> None:
     """A predicate that turns out to be asynchronous is refused when it answers (G4)."""
 
@@ -82,7 +82,12 @@ def test_an_awaitable_answer_names_the_argument(argument: str) -> None:
     options: Any = {argument: lambda _: verdict()}
     plan = RetryPlan(RetryConfig(**options))
     with pytest.raises(TypeError, match=f"^{argument} returned an awaitable"):
-        plan.judge("result") if argument == "retry_on_result" else plan.retries(OSError())
+        plan.retries(OSError())
+    run = begun(retry_on_result=lambda _: verdict())
+    rejection = run.plan.judge("result")
+    assert run.unjudged(rejection)  # type: ignore[arg-type]  # a predicate that raised turns down
+    with pytest.raises(TypeError, match=r"^retry_on_result returned an awaitable"):
+        run.last("result")
 
 
 def test_abort_on_may_name_refusals_by_a_base_class() -> None:

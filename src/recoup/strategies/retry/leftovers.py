@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from recoup.strategies.retry.state import RetryRun
 
-__all__ = ["drop", "drop_async", "finish", "finish_async", "keep", "keep_async"]
+__all__ = ["drop", "drop_async", "finish", "finish_async"]
 
 
 def finish(run: RetryRun, outcome: object) -> None:
@@ -43,20 +43,12 @@ async def drop_async(run: RetryRun, outcome: object) -> None:
         await emit.call_async(_aclose, discarded)
 
 
-def keep(run: RetryRun, outcome: object) -> None:
-    """Do nothing: no result was judged, so none was turned down."""
-
-
-async def keep_async(run: RetryRun, outcome: object) -> None:
-    """Do nothing, without waiting."""
-
-
 def _superseded(run: RetryRun, outcome: Any) -> object:
     """Give the earlier result that is to be closed now, if any; hold the new one if it was turned down too."""
     held, run.held = run.held, None
     if run.turned_down(outcome):
         outcome = outcome.result
-        if run.delay is not None:
+        if run.delay is not None or run.failure is not None:
             run.held = outcome
     return None if held is outcome else held
 

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     Mark = tuple[int, str, int]  # key of the plan, name of the retry, its attempts
 
-__all__ = ["found", "hand_on", "mark"]
+__all__ = ["found", "hand_on", "mark", "may_be_marked"]
 
 _KEY = "__recoup_gave_up__"
 _FAR = 10  # links of a chain of causes; longer ones are loops more often
@@ -22,6 +22,13 @@ _FAR = 10  # links of a chain of causes; longer ones are loops more often
 def mark(error: BaseException, key: int, name: str, attempts: int) -> None:
     """Say on an error that a retry has given up on it."""
     error.__dict__[_KEY] = (key, name, attempts)  # not by setattr, which a class of the user's may forbid
+
+
+def may_be_marked(error: BaseException) -> bool:
+    """Tell whether it is worth looking for a mark: nearly no error is a group, marked, or raised from another."""
+    return (
+        error.__cause__ is not None or isinstance(error, BaseExceptionGroup) or getattr(error, _KEY, None) is not None
+    )
 
 
 def hand_on(error: BaseException | None, other: BaseException) -> None:

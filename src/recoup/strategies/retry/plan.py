@@ -41,28 +41,38 @@ class RetryPlan:
         config: The configuration.
         key: What marks on errors and counts of a call are known by; the same for all plans of one executor.
         limit: What the limit of attempts is called where it was given.
+        most: How many attempts there are.
+        quick: Types of errors that are retried without a closer look, unless they are `slow` too.
+        slow: Types of errors that need a closer look in any case.
         backoff: How long to wait.
         judges: Whether results are judged.
+        changes: Whether arguments change before a retry.
         clamps: Whether a wait that a service asks for is cut to the longest of our own.
         careful: Whether there may be an objection to retrying an error.
+        obeys: Whether the service may ask for a wait.
+        tells: Whether something is told or closed after each failure.
         budget: What pays for retries; `None` if nobody has to.
     """
 
     __slots__ = (
         "_abort",
-        "_every",
-        "_obeys",
         "_on",
         "_once",
         "_unsafe",
         "backoff",
         "budget",
         "careful",
+        "changes",
         "clamps",
         "config",
         "judges",
         "key",
         "limit",
+        "most",
+        "obeys",
+        "quick",
+        "slow",
+        "tells",
     )
 
     def __init__(self, config: RetryConfig, key: int = 0) -> None:
@@ -73,18 +83,22 @@ class RetryPlan:
         self.budget = config.budget
         self.judges = config.retry_on_result is not None
         self.clamps = config.retry_after is RetryAfter.CLAMP
-        self._obeys = config.retry_after is not RetryAfter.IGNORE
+        self.obeys = config.retry_after is not RetryAfter.IGNORE
         self._once = config.nested == "once"
         self._unsafe = config.idempotent is False
         self.careful = self._once or self._unsafe
-        self._every = config.retry_on_exceptions is None and config.abort_on is None
+        self.changes = config.before_retry is not None
+        self.most = config.max_attempts
+        self.tells = self.judges or config.on_retry is not None or config.on_failure is not None
+        on, spared = conditions.types(config.retry_on_exceptions, (Exception,)), conditions.types(config.abort_on, ())
+        looks = self.judges or self.careful or self.budget is not None or on is None or spared is None
+        self.quick = () if looks or on is None else on
+        self.slow = (*_PECULIAR, *(spared or ()))
         self._on = conditions.every("retry_on_exceptions", config.retry_on_exceptions)
         self._abort = conditions.some("abort_on", config.abort_on, refusals=True)
 
     def retries(self, error: BaseException) -> bool:
         """Tell whether an error is one to retry; asked for errors only, not for results."""
-        if self._every and not isinstance(error, _PECULIAR):
-            return True
         return self._on(error) and not self._abort(error)
 
     def objection(self, error: BaseException) -> str:
@@ -102,18 +116,22 @@ class RetryPlan:
 
     def hint(self, error: BaseException, wall: Callable[[], float]) -> float | None:
         """Give the seconds that the service asks to wait, if it does and is listened to."""
-        if self._obeys and (self.judges or hints.may_ask(error)):
+        if self.obeys and (self.judges or hints.may_ask(error)):
             return hints.asked(error, wall)
         return None
 
     def judge(self, result: Any) -> UnacceptableResult | None:
-        """Turn a result down, or accept it with None."""
+        """Turn a result down, or accept it with None; an error of the predicate is for the run to raise."""
         assert self.config.retry_on_result is not None  # noqa: S101 - the pump asks only then
-        verdict = conditions.plainly("retry_on_result", self.config.retry_on_result(result))
-        if not verdict:
-            return None
+        failure = None
+        try:
+            if not conditions.plainly("retry_on_result", self.config.retry_on_result(result)):
+                return None
+        except BaseException as error:  # noqa: BLE001 - it comes out when the result has been closed
+            failure = error
         rejection = UnacceptableResult(result)
         rejection.__dict__["_judge"] = self.key  # one that a function raises by itself is an error like any other
+        rejection.__dict__["_failure"] = failure
         return rejection
 
     def turned_down(self, error: object) -> bool:

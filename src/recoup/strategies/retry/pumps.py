@@ -7,8 +7,6 @@ remembers the last error, in whose traceback this frame is: dropping the run at 
 
 from __future__ import annotations
 
-from recoup._core.streams import AsyncCursor, Cursor
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
@@ -16,7 +14,12 @@ if TYPE_CHECKING:
 
     from recoup.errors import UnacceptableResult
     from recoup.strategies.retry.state import RetryRun
+    from recoup.strategies.retry.streams import Progress
 
+    Plain = Callable[..., Any]
+    Async = Callable[..., Awaitable[Any]]
+    Stream = Callable[..., Generator[Any, Any, Any]]
+    AsyncStream = Callable[..., AsyncGenerator[Any, Any]]
     Decide = Callable[[RetryRun | None, Exception], RetryRun]
     Judge = Callable[[RetryRun | None, Any], UnacceptableResult | None]
     Tell = Callable[[RetryRun, Exception], None]
@@ -24,16 +27,71 @@ if TYPE_CHECKING:
     Drop = Callable[[RetryRun, Any], None]
     AsyncDrop = Callable[[RetryRun, Any], Awaitable[None]]
     Succeed = Callable[[RetryRun | None], None]
+    Begin = Callable[[], Progress]
     Sleep = Callable[[float], None]
     AsyncSleep = Callable[[float], Awaitable[None]]
 
-__all__ = ["retrying", "retrying_async", "retrying_stream", "retrying_stream_async"]
+__all__ = ["judging", "judging_async", "retrying", "retrying_async", "retrying_stream", "retrying_stream_async"]
 
 
-def retrying(  # noqa: C901 - errors and results take the same few steps, and the whole is read at once
-    fn: Callable[..., Any], decide: Decide, judge: Judge | None, tell: Tell, drop: Drop, sleep: Sleep
-) -> Callable[..., Any]:
+def retrying(fn: Plain, decide: Decide, tell: Tell, sleep: Sleep) -> Plain:
     """Call a function until it succeeds or the run says stop."""
+
+    def retrying(*args: Any, **kwargs: Any) -> Any:
+        run = None
+        try:
+            while True:
+                try:
+                    return fn(*args, **kwargs)
+                except Exception as error:
+                    run = decide(run, error)
+                    if run.tells:
+                        tell(run, error)
+                    if run.delay is None:
+                        raise
+                if run.waits:
+                    sleep(run.delay)
+        except BaseException as end:
+            if run is not None:
+                run.ended(end)
+            raise
+        finally:
+            run = None
+
+    return retrying
+
+
+def retrying_async(fn: Async, decide: Decide, tell: AsyncTell, sleep: AsyncSleep) -> Async:
+    """Call an async function until it succeeds or the run says stop."""
+
+    async def retrying(*args: Any, **kwargs: Any) -> Any:
+        run = None
+        try:
+            while True:
+                try:
+                    return await fn(*args, **kwargs)
+                except Exception as error:
+                    run = decide(run, error)
+                    if run.tells:
+                        await tell(run, error)
+                    if run.delay is None:
+                        raise
+                if run.waits:
+                    await sleep(run.delay)
+        except BaseException as end:
+            if run is not None:
+                run.ended(end)
+            raise
+        finally:
+            run = None
+
+    return retrying
+
+
+def judging(  # noqa: C901 - errors and results take the same few steps, and the whole is read at once
+    fn: Plain, decide: Decide, judge: Judge, tell: Tell, drop: Drop, sleep: Sleep
+) -> Plain:
+    """Call a function until its result is accepted or the run says stop."""
 
     def retrying(*args: Any, **kwargs: Any) -> Any:  # noqa: C901 - as above
         run = None
@@ -47,8 +105,6 @@ def retrying(  # noqa: C901 - errors and results take the same few steps, and th
                     if run.delay is None:
                         raise
                 else:
-                    if judge is None:
-                        return result
                     rejection = judge(run, result)
                     if rejection is None:
                         if run is not None:
@@ -58,7 +114,8 @@ def retrying(  # noqa: C901 - errors and results take the same few steps, and th
                     tell(run, rejection)
                     if run.delay is None:
                         return run.last(result)
-                sleep(run.delay)
+                if run.waits:
+                    sleep(run.delay)
         except BaseException as end:
             if run is not None:
                 run.ended(end)
@@ -70,10 +127,10 @@ def retrying(  # noqa: C901 - errors and results take the same few steps, and th
     return retrying
 
 
-def retrying_async(  # noqa: C901 - as its twin
-    fn: Callable[..., Any], decide: Decide, judge: Judge | None, tell: AsyncTell, drop: AsyncDrop, sleep: AsyncSleep
-) -> Callable[..., Awaitable[Any]]:
-    """Call an async function until it succeeds or the run says stop."""
+def judging_async(  # noqa: C901 - as its twin
+    fn: Async, decide: Decide, judge: Judge, tell: AsyncTell, drop: AsyncDrop, sleep: AsyncSleep
+) -> Async:
+    """Call an async function until its result is accepted or the run says stop."""
 
     async def retrying(*args: Any, **kwargs: Any) -> Any:  # noqa: C901 - as above
         run = None
@@ -87,8 +144,6 @@ def retrying_async(  # noqa: C901 - as its twin
                     if run.delay is None:
                         raise
                 else:
-                    if judge is None:
-                        return result
                     rejection = judge(run, result)
                     if rejection is None:
                         if run is not None:
@@ -98,7 +153,8 @@ def retrying_async(  # noqa: C901 - as its twin
                     await tell(run, rejection)
                     if run.delay is None:
                         return run.last(result)
-                await sleep(run.delay)
+                if run.waits:
+                    await sleep(run.delay)
         except BaseException as end:
             if run is not None:
                 run.ended(end)
@@ -110,20 +166,16 @@ def retrying_async(  # noqa: C901 - as its twin
     return retrying
 
 
-def retrying_stream(  # noqa: C901 - as `retrying`
-    fn: Callable[..., Generator[Any, Any, Any]],
-    decide: Decide,
-    tell: Tell,
-    succeed: Succeed | None,
-    sleep: Sleep,
-) -> Callable[..., Generator[Any, Any, Any]]:
-    """Start a generator anew until its first item; later errors belong to the consumer (rule R8)."""
+def retrying_stream(  # noqa: C901 - the loop round a generator, and the loop round that
+    fn: Stream, decide: Decide, tell: Tell, succeed: Succeed | None, sleep: Sleep, begin: Begin
+) -> Stream:
+    """Start a generator anew when it fails, as far as its progress allows (rule R8)."""
 
-    def retrying(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        run = None
+    def retrying(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:  # noqa: C901 - as above
+        run, progress = None, begin()
         try:
             while True:
-                cursor = Cursor(fn(*args, **kwargs))
+                cursor = progress.restart(fn(*args, **kwargs))
                 try:
                     while cursor.advance():
                         try:
@@ -134,13 +186,15 @@ def retrying_stream(  # noqa: C901 - as `retrying`
                         succeed(run)
                     return cursor.value  # noqa: TRY300 - the loop ends here
                 except Exception as error:
-                    if cursor.started:
+                    if progress.ends(cursor, error):
                         raise
                     run = decide(run, error)
-                    tell(run, error)
+                    if run.tells:
+                        tell(run, error)
                     if run.delay is None:
                         raise
-                sleep(run.delay)
+                if run.waits:
+                    sleep(run.delay)
         except BaseException as end:
             if run is not None:
                 run.ended(end)
@@ -152,19 +206,15 @@ def retrying_stream(  # noqa: C901 - as `retrying`
 
 
 def retrying_stream_async(  # noqa: C901 - as its twin
-    fn: Callable[..., AsyncGenerator[Any, Any]],
-    decide: Decide,
-    tell: AsyncTell,
-    succeed: Succeed | None,
-    sleep: AsyncSleep,
-) -> Callable[..., AsyncGenerator[Any, Any]]:
-    """Start an async generator anew until its first item; later errors belong to the consumer (rule R8)."""
+    fn: AsyncStream, decide: Decide, tell: AsyncTell, succeed: Succeed | None, sleep: AsyncSleep, begin: Begin
+) -> AsyncStream:
+    """Start an async generator anew when it fails, as far as its progress allows (rule R8)."""
 
-    async def retrying(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        run = None
+    async def retrying(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:  # noqa: C901 - as above
+        run, progress = None, begin()
         try:
             while True:
-                cursor = AsyncCursor(fn(*args, **kwargs))
+                cursor = progress.restart(fn(*args, **kwargs))
                 try:
                     while await cursor.advance():
                         try:
@@ -175,13 +225,15 @@ def retrying_stream_async(  # noqa: C901 - as its twin
                         succeed(run)
                     return  # noqa: TRY300 - the loop ends here
                 except Exception as error:
-                    if cursor.started:
+                    if progress.ends(cursor, error):
                         raise
                     run = decide(run, error)
-                    await tell(run, error)
+                    if run.tells:
+                        await tell(run, error)
                     if run.delay is None:
                         raise
-                await sleep(run.delay)
+                if run.waits:
+                    await sleep(run.delay)
         except BaseException as end:
             if run is not None:
                 run.ended(end)

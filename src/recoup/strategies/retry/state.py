@@ -16,6 +16,7 @@ from recoup._core import conditions
 from recoup._core.notes import blame, note
 from recoup.errors import DeadlineExceeded, Refusal, RetryExhausted
 from recoup.strategies.retry import nesting
+from recoup.strategies.retry.hints import may_ask
 from recoup.strategies.retry.plan import RetryPlan, is_timeout
 
 TYPE_CHECKING = False
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["RetryPlan", "RetryRun"]
 
+_TURN = 10  # attempts without a wait, after which other tasks get their turn; a turn costs more than an attempt
+
 
 class RetryRun:
     """The memory of one call.
@@ -49,6 +52,9 @@ class RetryRun:
         elapsed: Seconds since the first failure.
         reason: Why retrying is over, in words; empty if there was only one attempt and nothing to retry.
         gave_up: Whether a limit ended it, and not an error that is not retried.
+        waits: Whether there is a wait before the next attempt: for time, or to give others their turn.
+        tells: Whether somebody has to be told of the failure.
+        failure: What the predicate of results raised.
     """
 
     __slots__ = (
@@ -61,10 +67,13 @@ class RetryRun:
         "attempts",
         "delay",
         "elapsed",
+        "failure",
         "gave_up",
         "held",
         "plan",
         "reason",
+        "tells",
+        "waits",
     )
 
     def __init__(self, plan: RetryPlan, now: float, spent: int = 0) -> None:
@@ -80,6 +89,8 @@ class RetryRun:
         self.delay: float | None = None
         self.elapsed = 0.0
         self.reason = ""
+        self.waits = self.tells = False
+        self.failure: BaseException | None = None
         self.held: object = None  # a result that was turned down: to be closed unless it comes again (rule R4)
 
     def failed(
@@ -101,30 +112,45 @@ class RetryRun:
         """
         self.attempts += 1
         self._error = error
-        self.elapsed = max(0.0, now - self._since)
+        elapsed = now - self._since
+        self.elapsed = elapsed if elapsed > 0 else 0.0
         self.delay = None
         plan = self.plan
-        retryable = (plan.judges and plan.turned_down(error)) or plan.retries(error)
-        if plan.budget is not None and not isinstance(error, Refusal):
-            plan.budget._failed(now, to_retry=retryable)
-        if not retryable:
-            self._stop(error, f"{type(error).__qualname__} is not retried" if self.attempts > 1 else "")
+        quick = isinstance(error, plan.quick) and not isinstance(error, plan.slow)
+        if not quick and not self._worth(error, now):
             return
-        if (plan.careful or isinstance(error, DeadlineExceeded)) and (objection := plan.objection(error)):
-            self._stop(error, objection)
+        if self.attempts >= plan.most:
+            self._give_up(error, f"{plan.limit} is {plan.most}")
             return
-        if self.attempts >= plan.config.max_attempts:
-            self._give_up(error, f"{plan.limit} is {plan.config.max_attempts}")
-            return
-        delay = self._wait(error, left, dice)
-        if delay is None:
-            return
+        if quick and not (plan.obeys and may_ask(error)):
+            self._step += 1
+            delay, self._memory = plan.backoff.delay(self._step, self._memory, dice.uniform)
+        else:
+            asked = self._wait(error, left, dice)
+            if asked is None:
+                return
+            delay = asked
         if left is not None and delay >= left:
             self._late(error, delay, left, limit)
             return
         if plan.budget is not None and not self._paid(error, now, plan.budget):
             return
         self.delay = delay
+        self.waits = delay > 0 or plan.changes or not self.attempts % _TURN
+
+    def _worth(self, error: BaseException, now: float) -> bool:
+        """Tell whether an error is to be retried at all; stop if it is not."""
+        plan = self.plan
+        retryable = (plan.judges and plan.turned_down(error)) or plan.retries(error)
+        if plan.budget is not None and not isinstance(error, Refusal):
+            plan.budget._failed(now, to_retry=retryable)
+        if not retryable:
+            self._stop(error, f"{type(error).__qualname__} is not retried" if self.attempts > 1 else "")
+            return False
+        if (plan.careful or isinstance(error, DeadlineExceeded)) and (objection := plan.objection(error)):
+            self._stop(error, objection)
+            return False
+        return True
 
     def recheck(self, left: float, limit: str) -> None:
         """Give up after all if callbacks took so long that the wait does not fit the deadline any more (rule R3)."""
@@ -135,6 +161,14 @@ class RetryRun:
     def turned_down(self, error: object) -> bool:
         """Tell whether this is no error, but a result that our own plan turned down."""
         return self.plan.turned_down(error)
+
+    def unjudged(self, error: BaseException) -> bool:
+        """Tell whether a result came to nothing because its predicate raised; that error comes out (rule R4)."""
+        if self.turned_down(error):
+            self.failure = error.__dict__["_failure"]
+        if self.failure is not None:
+            self.delay = None
+        return self.failure is not None
 
     def off(self) -> None:
         """Give up because recovery is switched off here."""
@@ -208,6 +242,8 @@ class RetryRun:
 
     def last(self, result: object) -> object:
         """Give the last result that was turned down to the caller, or raise, as configured."""
+        if self.failure is not None:
+            raise self.failure
         if not self.plan.config.raise_on_result or not self.reason:
             return result
         exhausted = RetryExhausted(attempts=self.attempts, elapsed=self.elapsed, reason=self.reason, last_result=result)

@@ -9,12 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet
 
-from recoup._core import checks, clock, mode, timing
+from recoup._core import checks, clock, emit, mode, timing
 from recoup._core.colour import described
 from recoup._core.options import same
 from recoup._core.strategy import Pump, Strategy
 from recoup.errors import is_refusal
-from recoup.strategies.retry import blocks, describing, leftovers, pumps, telling
+from recoup.strategies.retry import blocks, describing, leftovers, nesting, pumps, telling
 from recoup.strategies.retry.config import RetryConfig
 from recoup.strategies.retry.plan import RetryPlan
 from recoup.strategies.retry.state import RetryRun
@@ -192,19 +192,24 @@ class RetryExecutor(Strategy):
         factory: Callable[..., Any]
         if colour.is_stream:
             succeed = None if self._plan.budget is None else self._succeeded
-            if self.config.replay is not None:
-                from recoup.strategies.retry import replaying  # noqa: PLC0415 - few ask for it
-
-                factory = replaying.replaying_stream_async if later else replaying.replaying_stream
-                return Pump(factory, (decide, tell, succeed, sleep, partial(replaying.begun, self)))
             factory = pumps.retrying_stream_async if later else pumps.retrying_stream
-            return Pump(factory, (decide, tell, succeed, sleep))
-        judge = None if self.config.retry_on_result is None and self.config.budget is None else self._judge
-        drop: Callable[..., Any] = leftovers.keep_async if later else leftovers.keep
-        if judge is not None:
-            drop = leftovers.finish_async if later else leftovers.finish
-        factory = pumps.retrying_async if later else pumps.retrying
-        return Pump(factory, (decide, judge, tell, drop, sleep))
+            return Pump(factory, (decide, tell, succeed, sleep, self._progress(asynchronous=later)))
+        if self.config.retry_on_result is None and self.config.budget is None:
+            factory = pumps.retrying_async if later else pumps.retrying
+            return Pump(factory, (decide, tell, sleep))
+        drop: Callable[..., Any] = leftovers.finish_async if later else leftovers.finish
+        factory = pumps.judging_async if later else pumps.judging
+        return Pump(factory, (decide, self._judge, tell, drop, sleep))
+
+    def _progress(self, *, asynchronous: bool) -> Callable[[], Any]:
+        """Give what begins the progress of a stream."""
+        from recoup.strategies.retry import streams  # noqa: PLC0415 - not everybody has generators
+
+        if self.config.replay is None:
+            once = streams.ONCE[asynchronous]
+            return lambda: once
+        cursor = streams.ANEW[asynchronous]
+        return lambda: streams.Anew(cursor, resume=self.config.replay == "resume")
 
     def _changing(self, place: Place) -> Pump:
         """Give the pump of calls whose arguments may change."""
@@ -260,16 +265,24 @@ class RetryExecutor(Strategy):
         now = clock.monotonic()
         if run is None:
             run = RetryRun(self._plan, now, spent)
+        if run.plan.judges and run.unjudged(error):
+            return run
         if mode.active and mode.off():
             run.off()
+            return run
+        deadline = timing.innermost() and timing.current_deadline()
+        if deadline is None:
+            run.failed(error, now, None, clock)
         else:
-            deadline = timing.current_deadline()
-            if deadline is not None and not is_refusal(error):
+            if not is_refusal(error):
                 timing.asked()  # whatever strikes from now on finds that the function has been called
-            if deadline is None:
-                run.failed(error, now, None, clock)
-            else:
-                run.failed(error, now, deadline.remaining(), clock, deadline.name)
+            run.failed(error, now, deadline.remaining(), clock, deadline.name)
+        if run.plan.tells or emit.listeners:
+            run.tells = True
+        elif run.gave_up:
+            nesting.mark(error, run.plan.key, self.name, run.attempts)
+        elif nesting.may_be_marked(error):
+            run.tells = True
         return run
 
 
