@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from recoup.errors import CircuitBreakerError as CircuitBreakerError
     from recoup.errors import CompensationError as CompensationError
     from recoup.errors import DeadlineExceeded as DeadlineExceeded
+    from recoup.errors import IsolationBusyError as IsolationBusyError
     from recoup.errors import RateLimitExceeded as RateLimitExceeded
     from recoup.errors import RecoveryError as RecoveryError
     from recoup.errors import Refusal as Refusal
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from recoup.errors import StackWarning as StackWarning
     from recoup.errors import ThrottledError as ThrottledError
     from recoup.errors import UnacceptableResult as UnacceptableResult
+    from recoup.errors import UnpicklableError as UnpicklableError
+    from recoup.errors import WorkerCrashed as WorkerCrashed
     from recoup.errors import WorkersBusyError as WorkersBusyError
     from recoup.strategies.bulkhead.config import BulkheadConfig as BulkheadConfig
     from recoup.strategies.bulkhead.decorator import bulkhead as bulkhead
@@ -72,6 +75,9 @@ if TYPE_CHECKING:
     from recoup.strategies.hedge.config import HedgeConfig as HedgeConfig
     from recoup.strategies.hedge.strategy import Hedge as Hedge
     from recoup.strategies.hedge.strategy import hedge as hedge
+    from recoup.strategies.isolation.config import IsolationConfig as IsolationConfig
+    from recoup.strategies.isolation.decorator import isolate as isolate
+    from recoup.strategies.isolation.strategy import Isolation as Isolation
     from recoup.strategies.rate_limit.config import RateLimitConfig as RateLimitConfig
     from recoup.strategies.rate_limit.decorator import rate_limit as rate_limit
     from recoup.strategies.rate_limit.strategy import RateLimiter as RateLimiter
@@ -108,6 +114,7 @@ _HOMES = {
         "CircuitBreakerError",
         "CompensationError",
         "DeadlineExceeded",
+        "IsolationBusyError",
         "RateLimitExceeded",
         "RecoveryError",
         "Refusal",
@@ -115,6 +122,8 @@ _HOMES = {
         "StackWarning",
         "ThrottledError",
         "UnacceptableResult",
+        "UnpicklableError",
+        "WorkerCrashed",
         "WorkersBusyError",
     ),
     "strategies.bulkhead.config": ("BulkheadConfig",),
@@ -142,6 +151,9 @@ _HOMES = {
     "strategies.fault_injection.strategy": ("FaultInjection", "inject_faults"),
     "strategies.hedge.config": ("HedgeConfig",),
     "strategies.hedge.strategy": ("Hedge", "hedge"),
+    "strategies.isolation.config": ("IsolationConfig",),
+    "strategies.isolation.decorator": ("isolate",),
+    "strategies.isolation.strategy": ("Isolation",),
     "strategies.rate_limit.config": ("RateLimitConfig",),
     "strategies.rate_limit.decorator": ("rate_limit",),
     "strategies.rate_limit.strategy": ("RateLimiter",),
@@ -192,6 +204,9 @@ __all__ = [
     "Hedge",
     "HedgeConfig",
     "Histogram",
+    "Isolation",
+    "IsolationBusyError",
+    "IsolationConfig",
     "KeyedCircuitBreaker",
     "RateLimitConfig",
     "RateLimitExceeded",
@@ -212,7 +227,9 @@ __all__ = [
     "ThrottledError",
     "TimeLimiter",
     "UnacceptableResult",
+    "UnpicklableError",
     "VegasLimit",
+    "WorkerCrashed",
     "WorkersBusyError",
     "adaptive_throttle",
     "bulkhead",
@@ -229,6 +246,7 @@ __all__ = [
     "force_open",
     "hedge",
     "inject_faults",
+    "isolate",
     "layers_of",
     "metrics_only",
     "queue_as",

@@ -23,6 +23,9 @@ SAMPLES: list[BaseException] = [
     errors.Refusal(name="api", retry_after=2.5),
     errors.RateLimitExceeded(name="api", retry_after=1.5, rate=10, per=1.0, patience=0.5),
     errors.WorkersBusyError(name="api", thread_workers=3),
+    errors.IsolationBusyError(name="api", workers=3, waited=0.5),
+    errors.WorkerCrashed(name="api", exitcode=-11, started=True, pid=4242),
+    errors.UnpicklableError(what="argument 'a' of 'f'", reason="TypeError: no"),
     errors.CircuitBreakerError(
         name="api", wait_time=3.0, last_error_type="OSError", last_error_text="no", last_error_age=1
     ),

@@ -5,11 +5,14 @@
     │   ├── CircuitBreakerError        the circuit is open, or all its probes are out
     │   ├── RateLimitExceeded          too many calls in too short a time
     │   ├── ThrottledError             held back by chance: the service turns too many calls away
+    │   ├── IsolationBusyError         no worker process is free, or none took the call in time
     │   ├── WorkersBusyError           no thread is free to run a plain function under a deadline
     │   └── BulkheadTimeoutError       no place within `queue_timeout` (also a TimeoutError)
     │       └── BulkheadFullError      the queue itself is full
     ├── DeadlineExceeded               the time is up (also a TimeoutError)
     ├── RetryExhausted                 every attempt gave an unacceptable result
+    ├── WorkerCrashed                  the process that ran a call is gone
+    ├── UnpicklableError               a value cannot go from one process to another (also a TypeError)
     ├── UnacceptableResult             one attempt gave an unacceptable result
     └── CompensationError              an operation failed, and undoing it failed as well
 
@@ -27,12 +30,15 @@ from recoup.errors.failures import (
     RetryExhausted,
     StackWarning,
     UnacceptableResult,
+    UnpicklableError,
+    WorkerCrashed,
 )
 from recoup.errors.failures import is_refusal as is_refusal
 from recoup.errors.refusals import (
     BulkheadFullError,
     BulkheadTimeoutError,
     CircuitBreakerError,
+    IsolationBusyError,
     RateLimitExceeded,
     ThrottledError,
     WorkersBusyError,
@@ -45,6 +51,7 @@ __all__ = [
     "CircuitBreakerError",
     "CompensationError",
     "DeadlineExceeded",
+    "IsolationBusyError",
     "RateLimitExceeded",
     "RecoveryError",
     "Refusal",
@@ -52,6 +59,8 @@ __all__ = [
     "StackWarning",
     "ThrottledError",
     "UnacceptableResult",
+    "UnpicklableError",
+    "WorkerCrashed",
     "WorkersBusyError",
 ]
 

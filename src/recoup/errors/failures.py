@@ -14,6 +14,8 @@ __all__ = [
     "RetryExhausted",
     "StackWarning",
     "UnacceptableResult",
+    "UnpicklableError",
+    "WorkerCrashed",
     "is_refusal",
 ]
 
@@ -102,6 +104,65 @@ class CompensationError(RecoveryError):
             f"{len(self.failures)} of {len(self.failures) + self.undone} compensations failed ({listed}) "
             f"after {type(self.original).__qualname__}: {self.original}"
         )
+
+
+class WorkerCrashed(RecoveryError):
+    """A worker process ended in the middle of a call: it crashed, was killed, or left by `os._exit`.
+
+    Only this call fails; a new worker takes the place. Whether the function had its effect is not known.
+
+    Attributes:
+        name: Name of the isolation.
+        exitcode: What the process ended with, as `multiprocessing` tells it: negative for the signal that killed it.
+        started: Whether the function may have begun to run; `False` if it certainly had not.
+        pid: The process.
+    """
+
+    def __init__(self, *, name: str, exitcode: int | None, started: bool, pid: int | None = None) -> None:
+        super().__init__()
+        self.name = name
+        self.exitcode = exitcode
+        self.started = started
+        self.pid = pid
+
+    def __str__(self) -> str:
+        head = f"a worker process of isolation {self.name!r} {_ended(self.exitcode)}"
+        if self.started:
+            return f"{head} while the function ran; whether that had its effect is not known"
+        return (
+            f"{head} before it called the function; if that happens always, see what the process printed: perhaps the "
+            "program does not start its work under `if __name__ == '__main__':`, or a module cannot be imported"
+        )
+
+
+def _ended(exitcode: int | None) -> str:
+    if exitcode is None or exitcode >= 0:
+        return f"ended with exit code {exitcode}"
+    from signal import Signals  # noqa: PLC0415 - only for a message
+
+    try:
+        name = Signals(-exitcode).name
+    except ValueError:  # a real-time signal has no name
+        name = f"signal {-exitcode}"
+    hint = " (perhaps the system ran out of memory)" if name == "SIGKILL" else ""
+    return f"was killed by {name}{hint}"
+
+
+class UnpicklableError(RecoveryError, TypeError):
+    """An argument, a result or an exception cannot go from one process to another.
+
+    Attributes:
+        what: What cannot: "argument 'connection' of 'render'", "the result of 'render'", ...
+        reason: Type and text of the error that said so, or of the exception that is lost.
+    """
+
+    def __init__(self, *, what: str, reason: str) -> None:
+        super().__init__()
+        self.what = what
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.what} cannot go from one process to another: {self.reason}"
 
 
 class StackWarning(UserWarning):

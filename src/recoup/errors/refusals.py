@@ -10,6 +10,7 @@ __all__ = [
     "BulkheadFullError",
     "BulkheadTimeoutError",
     "CircuitBreakerError",
+    "IsolationBusyError",
     "RateLimitExceeded",
     "ThrottledError",
     "WorkersBusyError",
@@ -159,4 +160,27 @@ class WorkersBusyError(Refusal):
         return (
             f"deadline {self.name!r} refused the call: no thread is free of {self.thread_workers}, calls that were "
             "given up but still run included; raise thread_workers, or find out what hangs"
+        )
+
+
+class IsolationBusyError(Refusal):
+    """No worker process took a call in time, or too many calls wait for one already; it never ran.
+
+    Attributes:
+        name: Name of the isolation.
+        retry_after: Always `None`: nobody knows when a worker becomes free.
+        workers: How many worker processes there may be.
+        waited: Seconds that this call waited; 0.0 if it was refused at once.
+    """
+
+    def __init__(self, *, name: str, workers: int, waited: float = 0.0) -> None:
+        super().__init__(name=name)
+        self.workers = workers
+        self.waited = waited
+
+    def __str__(self) -> str:
+        how = f"no worker took it within {self.waited:.3g} s" if self.waited else "too many calls wait already"
+        return (
+            f"isolation {self.name!r} refused the call: {how}, and {self.workers} run at once; "
+            "raise workers or queue_timeout, or send less"
         )

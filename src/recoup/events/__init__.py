@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from recoup.events.root import Event
+from recoup.events.workers import WorkerEnded, WorkerStarted
+
 __all__ = [
     "CacheHit",
     "CacheMiss",
@@ -32,18 +35,9 @@ __all__ = [
     "RetryNested",
     "RetryScheduled",
     "RetryStopped",
+    "WorkerEnded",
+    "WorkerStarted",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened in a strategy.
-
-    Attributes:
-        name: Name of the strategy object, by default that of the first function it was put on.
-    """
-
-    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,3 +286,7 @@ class ExecutionFinished(Event):
     attempts: int
     calls: int
     seconds: float
+
+
+for _event in (Event, WorkerEnded, WorkerStarted):
+    _event.__module__ = __name__  # where users import it from, and what is shown of it

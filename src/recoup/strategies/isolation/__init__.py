@@ -1,0 +1,1 @@
+"""Isolation: plain functions run in worker processes, which can be killed and replaced."""
