@@ -110,3 +110,12 @@ async def test_async_tests_without_clock_run_on_a_common_loop() -> None:
     import asyncio
 
     assert not isinstance(asyncio.get_running_loop(), VirtualEventLoop)
+
+
+def test_names_are_loaded_when_they_are_used() -> None:
+    """`dir` lists every public name of `recoup.testing`, and what is none is an AttributeError."""
+    from recoup import testing
+
+    assert set(testing.__all__) <= set(dir(testing))
+    with pytest.raises(AttributeError, match="no attribute 'VirtualClok'"):
+        testing.VirtualClok  # type: ignore[attr-defined]  # noqa: B018 - a mistake, on purpose

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
+import time
 from contextlib import contextmanager
-from random import Random
 from typing import TYPE_CHECKING
 
 from recoup._core import clock as seam
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         def jump(self, seconds: float) -> None: ...
 
 
-__all__ = ["VirtualClock", "active_clock", "dice"]
+__all__ = ["VirtualClock", "active_clock", "let_pass", "let_pass_async"]
 
 _REPLACED = {  # names of the seam, and what stands in for them
     **{name: name for name in ("monotonic", "wall", "sleep", "sleep_async")},
@@ -47,17 +47,22 @@ def active_clock() -> VirtualClock | None:
     return _active[-1] if _active else None
 
 
-@contextmanager
-def dice(seed: int | None) -> Generator[None]:
-    """Have recoup draw from a seed meanwhile, in the whole process; None leaves everything to chance as ever."""
-    if seed is None:
-        yield
-        return
-    replaced, seam.random = seam.random, Random(seed).random  # noqa: S311 - jitter for a test, not cryptography
-    try:
-        yield
-    finally:
-        seam.random = replaced
+def let_pass(seconds: float) -> None:
+    """Let the time of a slow dependency pass: at once on the active clock, which does not count it as recoup's."""
+    clock = active_clock()
+    if clock is None:
+        time.sleep(seconds)
+    else:
+        clock.advance(seconds)
+
+
+async def let_pass_async(seconds: float) -> None:
+    """Let the time of a slow dependency pass in the running task."""
+    clock = active_clock()
+    if clock is not None and not clock._drives_running_loop():
+        clock.advance(seconds)
+        seconds = 0
+    await _REAL_SLEEP_ASYNC(seconds)
 
 
 def _nanos(argument: str, seconds: float) -> int:

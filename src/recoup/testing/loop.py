@@ -22,13 +22,15 @@ import asyncio
 import selectors
 import threading
 from collections import deque
+from contextlib import contextmanager
 from random import Random
 from typing import TYPE_CHECKING
 
-from recoup.testing.clock import VirtualClock, active_clock, dice
+from recoup._core import clock as seam
+from recoup.testing.clock import VirtualClock, active_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Generator, Mapping
     from concurrent.futures import Executor
     from typing import Any, TypeVar, TypeVarTuple
 
@@ -198,6 +200,19 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
             self._blocking -= 1
 
 
+@contextmanager
+def _dice(seed: int | None) -> Generator[None]:
+    """Have recoup draw from a seed meanwhile, in the whole process; None leaves everything to chance as ever."""
+    if seed is None:
+        yield
+        return
+    replaced, seam.random = seam.random, Random(seed).random  # noqa: S311 - jitter for a test, not cryptography
+    try:
+        yield
+    finally:
+        seam.random = replaced
+
+
 def run(main: Coroutine[Any, Any, T], *, clock: VirtualClock | None = None, seed: int | None = None) -> T:
     """Run a coroutine to its end on a fresh virtual event loop, like `asyncio.run`.
 
@@ -225,5 +240,5 @@ def run(main: Coroutine[Any, Any, T], *, clock: VirtualClock | None = None, seed
         ...     run(wait_for_nobody())
         'half a minute, at no cost'
     """
-    with dice(seed), asyncio.Runner(loop_factory=lambda: VirtualEventLoop(clock, seed=seed)) as runner:
+    with _dice(seed), asyncio.Runner(loop_factory=lambda: VirtualEventLoop(clock, seed=seed)) as runner:
         return runner.run(main)
