@@ -124,7 +124,7 @@ def _check_choice(config: FaultInjectionConfig) -> None:
             raise ValueError(f"seed has no meaning with a rate of {config.rate:g}: it leaves nothing to chance")
     if schedule is None or callable(schedule):
         return
-    if isinstance(schedule, (str, bytes)) or not hasattr(type(schedule), "__contains__"):
+    if isinstance(schedule, (str, bytes)) or not isinstance(schedule, Container):
         raise TypeError(
             "schedule must hold the numbers of calls (a list, a set, a range) or be a function of the number, not "
             f"{checks.shown(schedule)}"
