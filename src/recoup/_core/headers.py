@@ -29,6 +29,7 @@ __all__ = ["known", "read", "written"]
 
 _NANO = 1_000_000_000
 _MOST = 99_999_999  # eight digits
+_MOST_MILLIS = 999_999_999_999_999  # what is read back as seconds has at most twelve digits before the point
 _UNITS = {"n": 1, "u": 1000, "m": 1_000_000, "S": _NANO, "M": 60 * _NANO, "H": 3600 * _NANO}  # finest first
 _SHAPES = {
     "seconds": re.compile(r"[0-9]{1,12}(\.[0-9]{1,12})?"),
@@ -44,8 +45,8 @@ def written(seconds: float, form: Form) -> str | None:
     >>> written(1.2509, "seconds"), written(1.2509, "milliseconds"), written(1.2509, "grpc")
     ('1.25', '1250', '1250900u')
     """
-    nanos = int(seconds * _NANO)
-    millis = nanos // _UNITS["m"]
+    nanos = int(min(seconds, _MOST_MILLIS) * _NANO)  # any number that is too large, and whose product is finite
+    millis = min(nanos // _UNITS["m"], _MOST_MILLIS)
     if form == "grpc":
         unit, size = next((each for each in _UNITS.items() if nanos // each[1] <= _MOST), ("H", _UNITS["H"]))
         return f"{min(nanos // size, _MOST)}{unit}" if nanos > 0 else None
