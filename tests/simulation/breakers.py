@@ -88,6 +88,8 @@ class BreakerPart(Part):
         self.refused += self.mine(error, CircuitBreakerError) and not passing.entries
 
     def step(self) -> None:
+        config = self.strategy.config
+        most = config.half_open_max or config.success_threshold
         for circuit in self.circuits():
             phase = circuit.phase
             if not isinstance(phase, HalfOpen):
@@ -95,7 +97,7 @@ class BreakerPart(Part):
             returned = {key for owner, key, _ in circuit._returned if owner is phase}
             out = len(phase.out.keys() - returned)
             running = self.probing.get(phase, 0)
-            self.expect(running <= circuit._probing.at_once, f"{running} probes run at once")
+            self.expect(running <= most, f"{running} probes run at once")
             self.expect(out == running, f"{out} probes are out, and {running} run")
 
     def end(self) -> None:

@@ -122,8 +122,10 @@ class World:
 
     async def _serve(self, operation: Operation) -> Answer:
         dice = self.dice
-        waits = dice.random() < 0.8 or not self.cancellations
-        fails = dice.random() < self.failing or not self.faults
+        if not self.faults:  # a seed without a fault, or without a cancellation, shows little: so these come first
+            self.faults += 1
+            raise Fault(f"of {operation}")
+        waits, fails = dice.random() < 0.8 or not self.cancellations, dice.random() < self.failing
         slow = dice.choice((0.0, 0.0, 0.1, 0.5, 2.0, 20.0)) if self.cancellations else 2.0
         cleanup = dice.choice((0.0, 0.0, 0.0, 0.3))
         try:
@@ -147,7 +149,7 @@ class World:
     async def client(self) -> None:
         """Make one operation after another; none is the last before there was a fault and a cancellation."""
         dice = self.dice
-        while self.begun < OPERATIONS or (not (self.faults and self.cancellations) and self.begun < 4 * OPERATIONS):
+        while self.begun < OPERATIONS or (not (self.faults and self.cancellations) and self.begun < 20 * OPERATIONS):
             operation = Operation(self.begun, dice.randrange(3))
             self.begun += 1
             if dice.random() < 0.1:
@@ -160,7 +162,9 @@ class World:
 
     async def _operate(self, operation: Operation) -> None:
         dice = self.dice
-        at = dice.randrange(6) if dice.random() < 0.3 else None if self.cancellations else 0
+        at = dice.randrange(6) if dice.random() < 0.3 else None
+        if not self.cancellations:
+            at = 0
         call = dice.choice(self._calls)
 
         def cancel() -> None:
@@ -212,7 +216,7 @@ class World:
         try:
             for part in self.parts:
                 part.step()
-        except Violation:
+        except BaseException:
             self.over = True
             raise
 
@@ -229,7 +233,8 @@ class World:
             if pending:
                 raise self.violation(f"{len(pending)} tasks do not end")
         if self.begun != self.ended or not self.faults or not self.cancellations:
-            raise self.violation(f"{self.begun} operations began and {self.ended} ended")
+            seen = f"{self.faults} faults and {self.cancellations} cancellations"
+            raise self.violation(f"{self.begun} operations began and {self.ended} ended, with {seen}")
         self._check_end()
         await asyncio.sleep(HORIZON)
         for part in self.parts:
