@@ -45,7 +45,7 @@ class Model:
 
     max_size: int
     lifetime: float | None
-    entries: list[list[Any]] = field(default_factory=list)  # [key, value, stored], least recently used first
+    entries: list[list[Any]] = field(default_factory=list)  # [key, value, stored, used], the next to go first
     busy: dict[Any, Work] = field(default_factory=dict)
 
     def entry(self, key: Any) -> list[Any] | None:
@@ -58,15 +58,27 @@ class Model:
     def use(self, key: Any) -> None:
         entry = self.entry(key)
         if entry is not None:
+            entry[3] = True
+
+    def touch(self, key: Any) -> None:
+        entry = self.entry(key)
+        if entry is not None:
             self.entries.remove(entry)
             self.entries.append(entry)
 
     def put(self, key: Any, value: object, now: float) -> None:
         self.entries = [each for each in self.entries if each[0] != key]
-        self.entries.append([key, value, now])
+        self.entries.append([key, value, now, False])
+
+    def bound(self) -> None:
+        while len(self.entries) > self.max_size:
+            first = self.entries.pop(0)
+            if first[3]:
+                first[3] = False
+                self.entries.append(first)
 
     def tidy(self, now: float) -> None:
-        del self.entries[: max(0, len(self.entries) - self.max_size)]
+        self.bound()
         for _ in range(2):
             if self.entries and self.expired(self.entries[0], now):
                 del self.entries[0]
@@ -120,7 +132,7 @@ class StoreMachine(RuleBasedStateMachine):
         slot = self.store.change(key, self.now, take)
         self.model.busy[key] = work
         self.slots[work.number] = (key, slot, work)
-        self.model.use(key)
+        self.model.touch(key)
         self.model.tidy(self.now)
 
     @precondition(lambda self: self.slots)
@@ -136,7 +148,7 @@ class StoreMachine(RuleBasedStateMachine):
         else:
             self.store.finish(slot, None, self.now)
             if current:
-                self.model.use(key)
+                self.model.touch(key)
         if current:
             del self.model.busy[key]
         if not gone:  # of what was forgotten, nobody looks at the others
@@ -146,7 +158,7 @@ class StoreMachine(RuleBasedStateMachine):
     def resize(self, max_size: int, lifetime: float | None) -> None:
         self.store.resize(max_size, lifetime)
         self.model.max_size, self.model.lifetime = max_size, lifetime
-        del self.model.entries[: max(0, len(self.model.entries) - max_size)]
+        self.model.bound()
 
     @precondition(lambda self: self.slots)
     @rule(data=st.data())
@@ -190,7 +202,7 @@ class StoreMachine(RuleBasedStateMachine):
             return
         found = {slot.key: slot for row in self.store.rows.values() for slot in row}
         assert {key: slot.entry.value for key, slot in found.items() if slot.entry} == {
-            key: value for key, value, _ in self.model.entries
+            key: value for key, value, *_ in self.model.entries
         }
         assert {key: slot.busy for key, slot in found.items() if slot.busy} == self.model.busy
         assert len(self.store) == len(self.model.entries) <= self.model.max_size

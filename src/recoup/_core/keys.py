@@ -39,11 +39,9 @@ class Keys:
 
     Attributes:
         function: What stands for the function in its keys; `None` before the first one.
-        glanced: The same, for who looks for a call of positional atoms without asking for its key; `None` if that is
-            not to be done.
     """
 
-    __slots__ = ("__weakref__", "_by", "_complain", "_first", "_parameters", "_target", "function", "glanced")
+    __slots__ = ("__weakref__", "_by", "_complain", "_first", "_parameters", "_target", "function")
 
     def __init__(self, target: Any, by: Callable[..., object] | None, complain: Callable[[str], None]) -> None:
         self._target = target
@@ -51,7 +49,6 @@ class Keys:
         self._complain = complain
         self._parameters = Parameters.of(target)
         self.function: Function | None = None
-        self.glanced: Function | None = None
         self._first = False
 
     def of(self, *args: Any, **kwargs: Any) -> tuple[Any, ...] | None:
@@ -64,7 +61,7 @@ class Keys:
         try:
             if self.function is None:  # not before: a closed-over variable may be bound after decoration
                 self._first = not known(self._target)
-                self.glanced = self.function = function_key(self._target)
+                self.function = function_key(self._target)
             if self._by is not None:
                 return Compound((self.function, freeze(plainly("key", self._by(*args, **kwargs)))))
             if not kwargs and all(type(arg) in ATOMS for arg in args):

@@ -1,7 +1,9 @@
 """A bounded store of results by key, with a time to live, for threads and any number of event loops.
 
 A *slot* belongs to a key. It holds an *entry* (a result and when it came), or what the strategy has under way for that
-key (`busy`), or both. Entries are bounded: the least recently used goes first. What is under way is bounded by the
+key (`busy`), or both. Entries are bounded: the oldest goes first, but one that has answered since it was last in danger
+is spared once. (That is "second chance", or CLOCK: nearly as good a choice as the least recently used, and a hit only
+sets a mark. Source: Corbato, "A Paging Experiment with the Multics System", 1968.) What is under way is bounded by the
 calls that run.
 
 * Reading takes no lock. A change takes one short lock, which is never held while code of the user's runs. A key of
@@ -11,14 +13,15 @@ calls that run.
   run its `__del__`.
 * The lock is reentrant: the collector may run inside it, and in the collector a `__del__` that makes a cached call.
   Every step leaves the store whole, so at worst such a call is made twice.
-* Hits are only noted, and put in order at the next change.
+* An entry may also be found through a short cut that somebody keeps (`ease`), for as long as it is there.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from threading import RLock
 
+from recoup._core.entries import Entry, Slot, shareable
 from recoup._core.frozen import Unkeyable
 from recoup._core.keys import Compound
 from recoup._core.waiting import at_fork
@@ -26,63 +29,14 @@ from recoup._core.waiting import at_fork
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
-    from typing import Any, ClassVar, Protocol
+    from typing import Any
 
-    class Busy(Protocol):
-        """What may be under way in a slot."""
-
-        @property
-        def idle(self) -> bool:
-            """Tell whether nobody is at it any more."""
-            ...
-
+    from recoup._core.entries import Eased
 
 __all__ = ["Entry", "Slot", "Store", "shareable"]
 
-_NOTED = 1024  # hits between two changes of which the order is known; the next change sorts them in under 0.1 ms
+_SPARED = 1024  # entries that one change spares at the most: under 1 ms, even if all of them have answered
 _LOOKED_AT = 2  # expired entries dropped at each change: more than one can come in, so they do not pile up
-
-
-class Entry:
-    """A result that was stored, and when."""
-
-    __slots__ = ("stored", "value")
-
-    negative: ClassVar[bool] = False
-    """Whether the value is an error, to be raised."""
-
-    def __init__(self, value: Any, stored: float) -> None:
-        self.value = value
-        self.stored = stored
-
-    def age(self, now: float) -> float:
-        """Tell how old it is, in seconds; a clock that went backwards starts it anew (G12)."""
-        age = now - self.stored
-        if age < 0:
-            self.stored = now
-            return 0.0
-        return age
-
-
-class Slot:
-    """The place of one key.
-
-    Attributes:
-        key: The key.
-        place: Under what the store has it: the key, or its hash if it is compound.
-        entry: The result, if there is one; replaced as a whole.
-        busy: What the strategy has under way for the key; `None` if nothing. Its `idle` is true if nobody is at it.
-        gone: Whether the store has forgotten it.
-    """
-
-    __slots__ = ("busy", "entry", "gone", "key", "place")
-
-    def __init__(self, key: Hashable, place: Hashable) -> None:
-        self.key = key
-        self.place = place
-        self.entry: Entry | None = None
-        self.busy: Busy | None = None
-        self.gone = False
 
 
 class Store:
@@ -94,7 +48,6 @@ class Store:
 
     Attributes:
         rows: The slots: one for a key of atoms, a row of them for the hash of a compound key. Only to be looked at.
-        noted: The slots that were used since the last change; whoever finds one himself appends it.
 
     `key` in its methods is what `Keys.of` gives. They raise `Unkeyable` if a value in it cannot be compared.
     """
@@ -102,13 +55,14 @@ class Store:
     def __init__(self, max_size: int, lifetime: float | None) -> None:
         self.max_size, self.lifetime = max_size, lifetime
         self.rows: dict[Hashable, tuple[Slot, ...]] = {}
-        self.noted: deque[Slot] = deque(maxlen=_NOTED)
         self._begin()
         at_fork(self)
 
     def _begin(self) -> None:
-        self._lock = RLock()
-        self._order: dict[Slot, None] = {}  # the slots that have an entry, least recently used first
+        self._lock: Any = RLock()
+        # The slots that have an entry, the next to go first. (A plain dict looks the longer for its first, the more of
+        # those before it have been taken out.)
+        self._order: OrderedDict[Slot, None] = OrderedDict()
         self._released: deque[Slot] = deque()
 
     def after_fork(self) -> None:
@@ -134,9 +88,9 @@ class Store:
         if slot is None:
             return None
         entry = slot.entry
-        if self._expired(entry, now):
+        if entry is None or self._expired(entry, now):
             return None
-        self.noted.append(slot)
+        entry.used = True
         return entry
 
     def put(self, key: Hashable, entry: Entry) -> None:
@@ -185,6 +139,31 @@ class Store:
         """
         self._write(slot, entry, now, done=True)
 
+    def ease(self, key: Hashable, eased: Eased, by: Hashable) -> None:
+        """Have the entry of a key of atoms found through a short cut, too, unless somebody changes something just now.
+
+        It is nothing but a short cut, so who only reads is not held up, and an interrupt leaves no lock behind.
+        """
+        lock = self._lock
+        if lock._is_owned():
+            return
+        try:
+            row = lock.acquire(blocking=False) and self.rows.get(key)
+            if row and not eased.closed:
+                (slot,) = row
+                _harden(slot)
+                slot.eased = (eased, by)
+                _ease(slot)
+        finally:
+            if lock._is_owned():
+                lock.release()
+
+    def close(self, eased: Eased) -> None:
+        """End a short cut."""
+        with self._lock:
+            eased.closed = True
+            eased.clear()
+
     def release(self, slot: Slot) -> None:
         """Say that nobody is at what was under way; takes no lock, because a finaliser may say it (G7)."""
         self._released.append(slot)
@@ -205,7 +184,6 @@ class Store:
         with self._lock:
             for slot in [slot for row in self.rows.values() for slot in row]:
                 self._drop_locked(slot, freed)
-            self.noted.clear()
         freed.clear()
 
     def resize(self, max_size: int, lifetime: float | None) -> None:
@@ -249,7 +227,10 @@ class Store:
 
     def _tidy_locked(self, changed: Slot, now: float, freed: list[object]) -> None:
         """Bring the order up to date and keep the bound; hand over what the caller frees outside the lock."""
-        self.noted.append(changed)
+        if changed.entry is not None and not changed.gone:
+            self._order[changed] = None
+            self._order.move_to_end(changed)
+            _ease(changed)
         self._bound_locked(freed)
         self._vacate_locked(changed, freed)
         for _ in range(_LOOKED_AT):
@@ -259,19 +240,22 @@ class Store:
             self._evict_locked(first, freed)
 
     def _bound_locked(self, freed: list[object]) -> None:
-        """Put the slots that were used in order, and evict those that are too many."""
-        while self.noted:
-            slot = self.noted.popleft()
-            self._order.pop(slot, None)
-            if slot.entry is not None and not slot.gone:
-                self._order[slot] = None
+        """Evict the entries that are too many."""
         while self._released:
             self._vacate_locked(self._released.popleft(), freed)
+        spared = 0
         while len(self._order) > self.max_size:
-            self._evict_locked(next(iter(self._order)), freed)
+            slot = next(iter(self._order))
+            if slot.entry is not None and slot.entry.used and spared < _SPARED:
+                slot.entry.used = False
+                self._order.move_to_end(slot)
+                spared += 1
+            else:
+                self._evict_locked(slot, freed)
 
     def _evict_locked(self, slot: Slot, freed: list[object]) -> None:
         """Drop the entry of a slot, and the slot if nothing is under way in it."""
+        _harden(slot)
         self._order.pop(slot, None)
         freed.append(slot.entry)
         slot.entry = None
@@ -283,6 +267,7 @@ class Store:
             self._drop_locked(slot, freed)
 
     def _drop_locked(self, slot: Slot, freed: list[object]) -> None:
+        _harden(slot)
         row = tuple(each for each in self.rows.get(slot.place, ()) if each is not slot)
         if row:
             self.rows[slot.place] = row
@@ -294,7 +279,19 @@ class Store:
         slot.entry = None
 
 
-def shareable(result: object) -> bool:
-    """Tell whether a result can be given twice: an iterator or an awaitable is used up by the first who gets it."""
-    kind = type(result)
-    return not (hasattr(kind, "__next__") or hasattr(kind, "__anext__") or hasattr(kind, "__await__"))
+def _ease(slot: Slot) -> None:
+    """Put the entry of a slot into its short cut. Needs the lock."""
+    if slot.eased is not None and slot.entry is not None:
+        if slot.entry.negative:
+            _harden(slot)
+        else:
+            eased, by = slot.eased
+            eased[by] = slot.entry
+
+
+def _harden(slot: Slot) -> None:
+    """Take a slot out of its short cut. Needs the lock."""
+    if slot.eased is not None:
+        eased, by = slot.eased
+        slot.eased = None
+        eased.pop(by, None)

@@ -140,7 +140,7 @@ def test_a_clock_that_goes_backwards(both: Both, clock: VirtualClock, service: S
 
 
 def test_the_number_of_results_is_bounded(both: Both, clock: VirtualClock, service: Service) -> None:
-    """The least recently used one goes first (F6)."""
+    """The oldest goes first, unless it has answered meanwhile (F6)."""
     load = decorated(both, service, max_size=2)
     for key in (1, 2, 1, 3):
         both.call(load, key)
@@ -341,7 +341,7 @@ def test_one_cache_for_several_functions(both: Both, clock: VirtualClock) -> Non
     both.call(other, 1)
     assert cache.invalidate(1)
     assert not cache.invalidate(1)
-    assert repr(cache) == "<Cache 'shared': 2 of 3 results, for 300 s>"
+    assert repr(cache) == "<Cache 'shared': 1 of 3 results, for 300 s>"
 
 
 def test_closures_for_each_call(both: Both, clock: VirtualClock) -> None:

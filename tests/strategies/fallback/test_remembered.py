@@ -103,7 +103,7 @@ def test_frozen_time_is_seen(both: Both, service: Service) -> None:
 
 
 def test_only_so_many_are_remembered(both: Both, clock: VirtualClock, service: Service) -> None:
-    """The least recently used goes first (F6)."""
+    """The oldest goes first, unless it has answered meanwhile (F6)."""
     load = remembering(both, service, cache_size=2)
     for key in (1, 2, 3):
         both.call(load, key)

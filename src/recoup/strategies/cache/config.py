@@ -19,7 +19,8 @@ class CacheConfig:
     Args:
         ttl: Seconds (or a timedelta) for which a result answers; more than 0. `None`: until it is evicted or dropped by
             hand. Default 300.0.
-        max_size: How many results are kept; the least recently used goes first. At least 1. Default 1024.
+        max_size: How many results are kept; at least 1. The oldest goes first, but one that has answered since it was
+            last in danger is spared once. Default 1024.
         key: What identifies a call: a plain function that gets the call's arguments and returns something hashable, or
             lists, dicts and sets of such things. Needed where the result depends on more than the arguments (who is
             asking), or on less. Default `None`: all arguments, with their types.

@@ -8,11 +8,12 @@ from functools import partial
 from recoup._core import clock, emit, mode, timing
 from recoup._core.chain import Pending
 from recoup._core.deadlines import exceeded
-from recoup._core.frozen import ATOMS, Unkeyable
+from recoup._core.frozen import Unkeyable
 from recoup._core.store import Entry
 from recoup._core.waiting import for_task, for_thread
 from recoup.errors import DeadlineExceeded
 from recoup.strategies.cache import pumps
+from recoup.strategies.cache.glances import Glances
 from recoup.strategies.cache.run import Hit
 
 TYPE_CHECKING = False
@@ -33,38 +34,12 @@ class Desk:
     _waiter: Callable[[], Any]
     _refresh: Callable[..., None]
 
-    def __init__(self, cache: Cache, keys: Keys) -> None:
+    def __init__(self, cache: Cache, keys: Keys, target: Any) -> None:
         self._cache = cache
         self._shelf = cache._shelf
         self._keys = keys
-
-    def glancing(self) -> Callable[..., Entry | None]:
-        """Make the function that answers the easy hits, quickly: `None` means that `look` has to see to it.
-
-        A plain key is made of all arguments in their places, so what is there under these is the same call.
-        """
-        keys, shelf = self._keys, self._shelf
-        rows, note = shelf.store.rows, shelf.store.noted.append
-
-        def glance(*args: Any, **kwargs: Any) -> Entry | None:
-            if kwargs:
-                return None
-            for arg in args:  # a set of the types would cost more than the call
-                if type(arg) not in ATOMS:
-                    return None
-            row = rows.get((keys.glanced, args))
-            if row is None:
-                return None
-            (slot,) = row  # a plain key is alone in its row
-            entry = slot.entry
-            if entry is None or entry.negative or not 0 <= clock.monotonic() - entry.stored < shelf.ttl:
-                return None
-            if mode.active or emit.listeners:
-                return None
-            note(slot)
-            return entry
-
-        return glance
+        self._glances = Glances(self._shelf, target)
+        self.glance = self._glances.glance
 
     def look(self, key: Hashable | None) -> Hit | Run | None:
         """Find out what to do about a call; `None` to call past the cache."""
@@ -76,6 +51,8 @@ class Desk:
         except Unkeyable as problem:
             self._cache._complain(str(problem))
             return None
+        if type(found) is Hit and type(key) is tuple:  # of atoms alone
+            self._glances.ease(key)
         if emit.listeners:
             self._tell(found, now)
         return found
@@ -200,7 +177,7 @@ class PlainDesk(Desk):
         """End a call without an outcome."""
         if isinstance(sys.exception(), Pending):
             self._coroutines = True
-            self._keys.glanced = None  # no more glances
+            self._glances.close()
             run.useless(clock.monotonic())
         else:
             run.abandoned()

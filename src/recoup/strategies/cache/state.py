@@ -64,7 +64,7 @@ class Shelf:
         if slot is not None:
             entry = slot.entry
             if isinstance(entry, Hit) and 0 <= now - entry.stored < self.ttl:
-                self.store.noted.append(slot)
+                entry.used = True
                 return entry
         run = Run(self, waiter)
         self.store.change(key, now, lambda slot: run.arrive(slot, now))

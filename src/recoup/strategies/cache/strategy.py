@@ -114,7 +114,7 @@ class Cache(Strategy):
         """Change how long and how much is kept, while calls are made.
 
         Write `cache.reconfigure(ttl=60)`, which keeps all other fields, or give a whole config. Results that are kept
-        are judged by the new times from now on, and those that are too many go at once, the least recently used first.
+        are judged by the new times from now on, and those that are too many go at once.
 
         Args:
             config: What holds from now on; `None` for what holds now, with changes.
@@ -164,9 +164,10 @@ class Cache(Strategy):
     def _pumps(self, place: Place) -> Sequence[Pump]:
         keys = Keys(place.target, self.config.key, self._complain)
         self._keys[keys] = None
-        desk: AsyncDesk | PlainDesk = AsyncDesk(self, keys) if place.colour.is_async else PlainDesk(self, keys)
+        kind: type[AsyncDesk | PlainDesk] = AsyncDesk if place.colour.is_async else PlainDesk
+        desk = kind(self, keys, place.target)
         factory: Callable[..., Any] = pumps.caching_async if place.colour.is_async else pumps.caching
-        return [Pump(factory, (desk.glancing(), keys.of, desk.look, desk.wait, desk))]
+        return [Pump(factory, (desk.glance, keys.of, desk.look, desk.wait, desk))]
 
     def _accept(self, colour: Colour, target: object) -> None:
         super()._accept(colour, target)
