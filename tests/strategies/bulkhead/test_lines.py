@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
+from collections import OrderedDict
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -193,3 +194,87 @@ def test_orders_are_known_and_settled() -> None:
     with pytest.raises(ValueError, match="queue_order"):
         guard.reconfigure(queue_order="priority")
     assert "one of each key in turn" in str(explain(guard(len)))
+
+
+async def test_who_comes_under_overload_waits_less_long(clock: VirtualClock) -> None:
+    """`overload_timeout` counts for whoever comes while the newest comes first, and for nobody else (B2, B7)."""
+    guard = made("newest_first", queue_timeout=5, overload_timeout=0.05)
+    ends: list[tuple[str, float, float]] = []
+
+    async def call(name: str) -> None:
+        try:
+            await guard.execute(asyncio.sleep, 1)
+        except BulkheadTimeoutError as error:
+            ends.append((name, round(clock.monotonic(), 3), error.waited))
+
+    begin = clock.monotonic()
+    async with guard:
+        early = asyncio.ensure_future(call("early"))
+        await asyncio.sleep(0.09)
+        before = asyncio.ensure_future(call("before"))
+        await asyncio.sleep(0.02)
+        late = asyncio.ensure_future(call("late"))
+        await asyncio.sleep(0.1)
+        assert ends == [("late", round(begin + 0.16, 3), 0.05)]
+        guard.reconfigure(overload_timeout=None)
+        patient = asyncio.ensure_future(call("patient"))
+        await asyncio.sleep(0.1)
+        assert guard.waiting == 3
+    await asyncio.gather(early, before, late, patient)
+    assert len(ends) == 1
+    guard.reconfigure(overload_timeout=0.05)
+    async with guard:
+        fresh = asyncio.ensure_future(call("fresh"))
+        await asyncio.sleep(0.2)
+    await fresh
+    assert len(ends) == 1, "the line was empty: no overload"
+    assert "who comes then for up to 0.05 s" in str(explain(guard(call)))
+
+
+def test_overload_timeout_is_checked() -> None:
+    """A time that can mean nothing, or contradicts another, is refused (G1)."""
+    with pytest.raises(ValueError, match='only with queue_order="newest_first", not oldest_first'):
+        BulkheadConfig(overload_timeout=1)
+    with pytest.raises(ValueError, match=r"must not be longer than queue_timeout \(2 s\), not 3 s"):
+        BulkheadConfig(queue_order="newest_first", queue_timeout=2, overload_timeout=3)
+    with pytest.raises(ValueError, match="overload_timeout must be"):
+        BulkheadConfig(queue_order="newest_first", overload_timeout=-1)
+
+
+def test_the_next_turn_is_found_without_looking_at_all_keys() -> None:
+    """Letting somebody in does not cost more with more keys (issue 6): nobody counts the lanes."""
+
+    class Counted(OrderedDict[Any, Any]):
+        looked = 0
+
+        def __iter__(self) -> Any:
+            for each in super().__iter__():
+                Counted.looked += 1
+                yield each
+
+    gate = Gate(1, 1000, line=lines.made("fair"))
+    gate.queue._lanes = Counted()
+    place = gate.take()
+    tickets = []
+    for number in range(500):
+        ticket = Ticket(AlwaysThere())
+        with queue_as(key=number):
+            ticket.rank = ranked()
+        gate.join(ticket)
+        tickets.append(ticket)
+    Counted.looked = 0
+    assert place is not None
+    gate.back(place)
+    gate.settle()
+    assert tickets[0].place is not None
+    assert Counted.looked <= 4
+
+
+class AlwaysThere:
+    """Somebody who waits."""
+
+    def wake(self) -> bool:
+        return True
+
+    def gone(self) -> bool:
+        return False

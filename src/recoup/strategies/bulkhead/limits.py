@@ -6,7 +6,8 @@ dropped, that is, given up by or for an overloaded service. It knows no clock.
 
 Source: Netflix, concurrency-limits (https://github.com/Netflix/concurrency-limits), package `limit`: AIMDLimit,
 VegasLimit and Gradient2Limit with ExpAvgMeasurement; formulas and numbers, except the lower bounds: 1 here, because a
-client that starts at `max_concurrent` need not be kept up like a server.
+client that starts at `max_concurrent` need not be kept up like a server. A limit is taught by every call, as there
+without a WindowedLimit, which would average over a second.
 """
 
 from __future__ import annotations
@@ -214,7 +215,8 @@ class Gradient2Limit:
 
     Immutable; may be shared. What is learnt belongs to the bulkhead.
 
-    Source: Netflix, concurrency-limits, Gradient2Limit and ExpAvgMeasurement (with its warm-up of 10 calls).
+    Source: Netflix, concurrency-limits, Gradient2Limit.java (revision f2528de: the 5 %, from a quotient of 2; the usual
+    time before that cut counts for the gradient) and ExpAvgMeasurement.java (11c7060: the mean of the first 10 calls).
 
     >>> Gradient2Limit(smoothing=1).start(20).learn(0.1, 20, dropped=False)
     24

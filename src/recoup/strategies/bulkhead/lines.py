@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from recoup._core import checks, clock
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator
 
     from recoup.strategies.bulkhead.config import QueueOrder
     from recoup.strategies.bulkhead.tickets import Ticket
@@ -88,7 +88,7 @@ class Lanes(ABC):
     """Several queues, each first come first served; a subclass says whose turn it is."""
 
     def __init__(self) -> None:
-        self._lanes: dict[Any, OrderedDict[Ticket, None]] = {}
+        self._lanes: OrderedDict[Any, OrderedDict[Ticket, None]] = OrderedDict()
         self._size = 0
 
     def __len__(self) -> int:
@@ -144,8 +144,8 @@ class Lanes(ABC):
         ...
 
     @abstractmethod
-    def _turns(self) -> Sequence[Any]:
-        """Give the lanes in the order of their turns."""
+    def _turns(self) -> Iterable[Any]:
+        """Give the lanes in the order of their turns; the first one at once, however many there are."""
         ...
 
 
@@ -162,7 +162,7 @@ class PriorityLine(Lanes):
     def _served(self, name: int) -> None:
         """Change nothing: there are no turns."""
 
-    def _turns(self) -> Sequence[Any]:
+    def _turns(self) -> Iterable[Any]:
         return self._order
 
     def _opened(self, name: int) -> None:
@@ -181,17 +181,20 @@ class FairLine(Lanes):
         return rank.key
 
     def _served(self, name: Key) -> None:
-        self._lanes[name] = self._lanes.pop(name)  # to the end
+        self._lanes.move_to_end(name)
 
-    def _turns(self) -> Sequence[Any]:
-        return list(self._lanes)
+    def _turns(self) -> Iterable[Any]:
+        return self._lanes
 
 
 class NewestFirstLine(OrderedDict["Ticket", None]):
     """First come first served, until the line has not been empty for some time; then the newest comes first.
 
     Under overload those who have waited longest are the least likely to be waited for any longer, and to serve them
-    first makes everybody late. Source: Maurer, "Fail at Scale" (adaptive LIFO), ACM Queue 13 (8), 2015.
+    first makes everybody late. And who comes then may be given less time to wait (`overload_timeout`), so that those
+    who would not be served in time anyway know it soon. Source: Maurer, "Fail at Scale", ACM Queue 13 (8), 2015:
+    adaptive LIFO, and a controlled delay after CoDel (when the queue has not been empty for N = 100 ms, whoever comes
+    waits M = 5 ms). Facebook's folly/executors/Codel.cpp has the same two numbers.
     """
 
     def __init__(self) -> None:
@@ -204,8 +207,11 @@ class NewestFirstLine(OrderedDict["Ticket", None]):
         super().__setitem__(ticket, value)
 
     def __iter__(self) -> Iterator[Ticket]:
-        overloaded = clock.monotonic() - self._since >= OVERLOADED_AFTER
-        return super().__reversed__() if overloaded else super().__iter__()
+        return super().__reversed__() if self.overloaded() else super().__iter__()
+
+    def overloaded(self) -> bool:
+        """Tell whether somebody has been waiting for some time without interruption. Needs no lock."""
+        return bool(self) and clock.monotonic() - self._since >= OVERLOADED_AFTER
 
 
 def made(order: QueueOrder) -> Any:

@@ -70,7 +70,7 @@ class Gate:
         self._free = self.seats.free
         self._pop: Callable[[], Place] = self._free.pop
         self.back: Callable[[Place], None] = self._free.append
-        self.queue: OrderedDict[Ticket, None] = OrderedDict() if line is None else line
+        self.queue: Any = OrderedDict[Ticket, None]() if line is None else line
         self._notes: deque[tuple[Callable[[Gate, Any], object], object]] = deque()
         self.after_fork()
         waiting.at_fork(self)

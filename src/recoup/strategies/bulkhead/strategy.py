@@ -10,7 +10,7 @@ from recoup._core.colour import Colour, described
 from recoup._core.strategy import Pump, Strategy, Worst
 from recoup.strategies.bulkhead import pumps, visit
 from recoup.strategies.bulkhead.blocks import Blocks
-from recoup.strategies.bulkhead.config import BulkheadConfig
+from recoup.strategies.bulkhead.config import ORDER_WORDS, BulkheadConfig
 from recoup.strategies.bulkhead.state import Gate
 
 if TYPE_CHECKING:
@@ -24,14 +24,6 @@ if TYPE_CHECKING:
     from recoup.strategies.bulkhead.pool import Pool, TaskJob, ThreadJob
 
 __all__ = ["Bulkhead"]
-
-
-ORDER_WORDS = {
-    "oldest_first": "first come first served",
-    "priority": "higher priorities first",
-    "fair": "one of each key in turn",
-    "newest_first": "newest first under overload",
-}
 
 
 class Bulkhead(Strategy):
@@ -266,8 +258,9 @@ class Bulkhead(Strategy):
         adapts = "" if config.adaptive is None else f", a limit that adapts ({type(config.adaptive).__name__})"
         says = [f"lets {self.limit} calls run at once, over threads and event loops together{adapts}"]
         if config.max_queue_size:
-            order = ORDER_WORDS[config.queue_order]
-            says.append(f"lets {config.max_queue_size} more wait for up to {config.queue_timeout:g} s, {order}")
+            order, hasty = ORDER_WORDS[config.queue_order], config.overload_timeout
+            then = "" if hasty is None else f", who comes then for up to {hasty:g} s"
+            says.append(f"lets {config.max_queue_size} more wait for up to {config.queue_timeout:g} s, {order}{then}")
         says.append("refuses the others; refusals of ours open no circuit and are not retried")
         return says
 

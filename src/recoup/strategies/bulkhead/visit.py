@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from recoup._core import clock, emit, mode, timing, waiting
 from recoup.errors import BulkheadFullError, BulkheadTimeoutError
 from recoup.strategies.bulkhead.tickets import Ticket, uncounted
@@ -34,11 +32,12 @@ class Visit:
         config: The limits of the bulkhead.
         name: Its name.
         waiter: Who waits; `None` if there is no room in the queue anyway.
+        patience: Seconds that it waits at most.
         pooled: Whether the call also needs a thread.
         waited: Records how long calls wait, if anybody wants to know.
 
     Attributes:
-        patience: Seconds that it waits at most: `queue_timeout`, or what is left of a nearer deadline.
+        patience: Seconds that it waits at most: what its bulkhead allows, or what is left of a nearer deadline.
         ticket: What it holds at the gate.
     """
 
@@ -50,6 +49,7 @@ class Visit:
         config: BulkheadConfig,
         name: str,
         waiter: Any,
+        patience: float,
         *,
         pooled: bool,
         waited: Recorder | None = None,
@@ -61,7 +61,7 @@ class Visit:
         self._deadline: Deadline | None = None
         self._waited = waited
         self._since: float | None = None
-        self.patience = cast("float", config.queue_timeout)  # the config has made it seconds
+        self.patience = patience
         self.ticket = Ticket(waiter, pooled=pooled)
         deadline = timing.current_deadline()
         if deadline is not None and (left := deadline.remaining()) < self.patience:
@@ -155,7 +155,10 @@ def _begun(bulkhead: Bulkhead, waiter: Callable[[], Any], *, pooled: bool) -> Vi
     gate, config = bulkhead._gate, bulkhead.config
     crowded = len(gate.queue) >= config.max_queue_size  # then a refusal need not cost a waiter
     waited = None if bulkhead._meter is None else bulkhead._meter.waited
-    visit = Visit(gate, config, bulkhead.name, None if crowded else waiter(), pooled=pooled, waited=waited)
+    patience: Any = config.queue_timeout
+    if config.overload_timeout is not None and gate.queue.overloaded():
+        patience = config.overload_timeout
+    visit = Visit(gate, config, bulkhead.name, None if crowded else waiter(), patience, pooled=pooled, waited=waited)
     if bulkhead._ranked is not None:
         visit.ticket.rank = bulkhead._ranked()
     return visit
