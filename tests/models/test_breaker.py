@@ -7,6 +7,7 @@ circuit into their own hands, and processes fork.
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -19,6 +20,7 @@ from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 from recoup.strategies.circuit_breaker.permits import UNCOUNTED
 from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
 from recoup.strategies.circuit_breaker.rules import Rules
+from recoup.strategies.circuit_breaker.saved import read, written
 from recoup.strategies.circuit_breaker.state import Circuit
 from tests.strategies.circuit_breaker.services import ticked
 
@@ -97,6 +99,21 @@ class Model:
             self.lease = lease
         if new.ramp_up is None:
             self.ramp = None
+
+    def restart(self, now: float) -> None:
+        """Save and restore, while nobody holds the circuit; half-open is open with no time left."""
+        self.lost += [probe.until for probe in self.probes if probe.until <= now]
+        if self.state is CLOSED:
+            self.keep_what_fits(self.config, now)
+            self.visit += 1
+            if self.ramp is not None:
+                self.ramp, self.credit = min(self.ramp, now), 0.9
+            return
+        wait = self.view(now)[1]
+        if self.state is HALF_OPEN:
+            self.seconds = self.next_seconds
+            self.row += bool(self.lost)
+        self.change(OPEN, until=now + wait)
 
     def keep_what_fits(self, old: CircuitBreakerConfig, now: float) -> None:
         """Strike out what was not in the old windows or is not in the new ones; nothing comes back later."""
@@ -455,6 +472,16 @@ class BreakerMachine(RuleBasedStateMachine):
                 return
         self.model.reconfigure(config, self.now)
         self.circuit.adopt(Rules(config), self.now)
+
+    @precondition(lambda self: not self.model.holds)
+    @rule(fails=st.lists(st.booleans(), max_size=4), data=st.data())
+    def restart(self, data: st.DataObject, fails: list[bool]) -> None:
+        """Save, go through JSON, and restore; with something in the windows."""
+        self.calls_one_by_one(data=data, fails=fails)
+        self.circuit.plan()
+        saved = read(json.loads(json.dumps(written(self.circuit.save(self.now)), allow_nan=False)))
+        self.model.restart(self.now)
+        self.circuit.restore(saved, self.now)
 
     def listen(self) -> None:
         while (notice := self.circuit.news.hear()) is not None:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Self
+    from typing import Self, TypeVar
 
     from recoup.strategies.circuit_breaker.permits import Permit
     from recoup.strategies.circuit_breaker.strategy import CircuitBreaker
 
-__all__ = ["Guard", "left", "push"]
+    B = TypeVar("B", bound="CircuitBreaker")
+
+__all__ = ["Guard", "enter", "enter_async", "leave", "leave_async"]
 
 _entered: ContextVar[tuple[Guard, ...]] = ContextVar("recoup_circuit_breaker_blocks", default=())
 
@@ -78,12 +80,42 @@ class Guard:
         return self._calls.failed(permit, error, ())
 
 
-def push(guard: Guard) -> None:
-    """Remember a guard that was entered by `with breaker:`."""
-    _entered.set((*_entered.get(), guard))
+def enter(self: B) -> B:
+    """Enter a block that is protected like a function.
+
+    Raises:
+        CircuitBreakerError: If the circuit refuses.
+        TypeError: If an option is set that a block cannot honour.
+    """
+    _entered.set((*_entered.get(), self.guard().__enter__()))
+    return self
 
 
-def left(breaker: CircuitBreaker, error: BaseException | None) -> Guard | None:
+def leave(
+    self: CircuitBreaker, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+) -> None:
+    """Leave the block; what it raises comes out."""
+    guard = _left(self, error)
+    if guard is not None:
+        guard.__exit__(kind, error, trace)
+
+
+async def enter_async(self: B) -> B:
+    """Enter a block that is protected like an async function; raises as `__enter__` does."""
+    _entered.set((*_entered.get(), await self.guard().__aenter__()))
+    return self
+
+
+async def leave_async(
+    self: CircuitBreaker, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+) -> None:
+    """Leave the block; what it raises comes out."""
+    guard = _left(self, error)
+    if guard is not None:
+        await guard.__aexit__(kind, error, trace)
+
+
+def _left(breaker: CircuitBreaker, error: BaseException | None) -> Guard | None:
     """Find the guard that `with breaker:` entered last in this context, and forget it.
 
     Raises:

@@ -172,6 +172,10 @@ class Ramp:
         """Give one that takes so long, from when this one began."""
         return Ramp(self._began, seconds, self._credit)
 
+    def age(self, now: float) -> float:
+        """Tell how long ago it began."""
+        return max(0.0, now - self._began)
+
     def admits(self, now: float) -> bool:
         """Tell whether a call is let through."""
         self._credit += LOWEST_SHARE + (1 - LOWEST_SHARE) * (now - self._began) / self._seconds

@@ -15,15 +15,18 @@ from recoup.strategies.circuit_breaker.calls import Calls
 from recoup.strategies.circuit_breaker.changes import settled
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 from recoup.strategies.circuit_breaker.judge import Judge
+from recoup.strategies.circuit_breaker.saved import entries, envelope, member, opened, read, written
+from recoup.strategies.circuit_breaker.saved_keys import key_read, key_written
 from recoup.strategies.circuit_breaker.table import Table, plain
 from recoup.strategies.circuit_breaker.telling import asynchronous
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from recoup._core.colour import Colour
     from recoup._core.strategy import Place
     from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
+    from recoup.strategies.circuit_breaker.saved import Saved
 
 __all__ = ["KeyedCircuitBreaker"]
 
@@ -134,6 +137,46 @@ class KeyedCircuitBreaker(Strategy):
         """
         super().reconfigure(config, **changes)
 
+    def snapshot(self) -> dict[str, Any]:
+        """Save the states of all keys as plain data that JSON can hold, for `restore` in the next process.
+
+        As `CircuitBreaker.snapshot`; circuits that know nothing are left out. The keys are in it, bytes, floats and
+        such in a form that JSON can hold: take care where it goes if they are secrets.
+
+        Any thread or task may call this at any time; it changes nothing.
+        """
+        now = clock.monotonic()
+        saved = ((key, calls.circuit.save(now)) for key, calls in self._table.items())
+        circuits = [[key_written(key), written(each)] for key, each in saved if each.says_something]
+        return envelope("keyed_circuit_breaker", {"circuits": circuits})
+
+    def restore(self, snapshot: object) -> None:
+        """Take over the states that `snapshot` saved, in place of all there are.
+
+        As `CircuitBreaker.restore`. If they are more than `max_keys`, open circuits are kept before closed ones, and
+        newer ones before older ones. Callbacks and events tell every circuit that is open.
+
+        Args:
+            snapshot: What `snapshot` returned, or the same after a trip through JSON.
+
+        Raises:
+            ValueError: For anything else, and for versions that this recoup does not know. Then nothing was changed.
+            Exception: What the user's own code for open times raises. Then nothing was changed either.
+
+        Any thread or task may call this at any time.
+
+        >>> per_host = KeyedCircuitBreaker(key="host")
+        >>> per_host.restore(per_host.snapshot())
+        """
+        states = opened("keyed_circuit_breaker", snapshot, _circuits)[-self._table.max_keys :]
+        first, now = self._first, clock.monotonic()
+        made = [(key, first.beside(first.circuit.sibling()), saved) for key, saved in states]
+        for _, calls, saved in made:
+            calls.circuit.restore(saved, now)
+        self._table.fill([(key, calls) for key, calls, _ in made])
+        if not self._async_callbacks:
+            first.tell()
+
     def reset(self, *keys: object) -> None:
         """Begin anew with some keys, or with all if none is given. Outcomes of calls that are running are dropped.
 
@@ -195,6 +238,15 @@ class KeyedCircuitBreaker(Strategy):
             return table.of(plain(by(*args, **kwargs)))
 
         return keyed
+
+
+def _circuits(given: dict[str, Any], passed: float) -> list[tuple[Hashable, Saved]]:
+    """Read the circuits of a snapshot."""
+    pairs = [entries("a circuit with its key", each, 2) for each in entries("circuits", member(given, "circuits"))]
+    states = {key_read(key): read(circuit).later(passed) for key, circuit in pairs}
+    if len(states) < len(pairs):
+        raise ValueError("a key is there more than once")
+    return list(states.items())
 
 
 def _argument(name: str, target: object) -> _Picked:

@@ -7,16 +7,17 @@ from collections import deque
 from threading import RLock
 from typing import TYPE_CHECKING
 
+from recoup.strategies.circuit_breaker.cause import Cause
 from recoup.strategies.circuit_breaker.closed import Closed, Ramp, Watched
 from recoup.strategies.circuit_breaker.news import News, Notice
 from recoup.strategies.circuit_breaker.permits import ASK, Lease
 from recoup.strategies.circuit_breaker.phases import GRAIN, CircuitBreakerState, HalfOpen, Held, Open
 
 if TYPE_CHECKING:
-    from recoup.strategies.circuit_breaker.cause import Cause
     from recoup.strategies.circuit_breaker.permits import Permit
     from recoup.strategies.circuit_breaker.phases import Phase
     from recoup.strategies.circuit_breaker.rules import Rules
+    from recoup.strategies.circuit_breaker.saved import Saved
 
 __all__ = ["Moves"]
 
@@ -82,8 +83,8 @@ class Moves:
         self._row = 0  # openings since it was closed
         self.cause: Cause | None = None
         self.phase: Phase = Closed(self._rules)
-        self.passing: Closed | None = self.phase
-        self.era: Closed | None = None if self._rules.timed else self.phase
+        self.passing: Closed | None = None if self.news else self.phase  # a sibling may have something to tell
+        self.era: Closed | None = None if self._rules.timed else self.passing
 
     def plan(self) -> None:
         """Find out for how long to open the next time. This runs the user's code: only a teller of news may."""
@@ -185,6 +186,39 @@ class Moves:
         state = next(reversed(self._holds.values()))
         watched = state is CircuitBreakerState.METRICS_ONLY
         self._move_locked(Watched(self._rules, beneath) if watched else Held(state, beneath))
+
+    def _openness(self, phase: Phase, now: float) -> tuple[float, float, int]:
+        """Tell how long an open circuit still refuses everybody, for how long altogether, and which opening it is.
+
+        A half-open one is open with no time left, but if a probe was lost it is open anew.
+        """
+        until, seconds, row = -math.inf, self.open_times.seconds, self._row
+        if isinstance(phase, Open):
+            until, seconds = phase.until, phase.seconds
+        elif isinstance(phase, HalfOpen) and (lost := phase.lost(now)) < math.inf:
+            until, row = lost + seconds, row + 1
+        wait = min(until - now, seconds)
+        return (wait if wait > GRAIN else 0.0), seconds, row
+
+    def _restore_locked(self, saved: Saved, now: float) -> None:
+        """Take over a state that was saved."""
+        self.cause, self._row = None, saved.openings
+        phase: Phase
+        if saved.recent is None:
+            phase = Open(now + saved.wait - saved.open_time, saved.open_time)
+            if saved.cause is not None:
+                error_type, text, age = saved.cause
+                self.cause = Cause.said(error_type, text, now - age)
+        else:
+            ramp_up = self._rules.ramp_up
+            ramp = None if saved.ramp is None or ramp_up is None else Ramp(now - saved.ramp, ramp_up)
+            phase = closed = Closed(self._rules, ramp)
+            closed.load(saved.recent, now)
+        if isinstance(self.phase, (Held, Watched)):
+            self.phase.beneath = phase
+            self._apply_holds_locked()
+        else:
+            self._move_locked(phase, None if self.cause is None else self.cause.error_type)
 
     def _adopt_locked(self, phase: Phase, rules: Rules, now: float) -> None:
         """Have a state, and what is beneath it, go on under other rules."""

@@ -135,13 +135,15 @@ class RateWindow:
 
     def load(self, flags: bytes | None, slices: list[tuple[float, int, int, int]], now: float) -> None:
         """Put outcomes into an empty window, as `recent` gave them; forget those that do not fit."""
+        if self._size is not None and flags is None:
+            slices = _newest(slices, self._size)
+            flags = _spread(slices)
         for age, *counts in slices:
             each = Slice(now - age)
             each.calls, each.failed, each.slow = counts
             self._slices.append(each)
             self.total.absorb(each)
-        if self._size is not None:
-            flags = _spread(slices) if flags is None else flags
+        if self._size is not None and flags is not None:
             for outcome in flags[: -self._size]:
                 self._drop(outcome)
             kept = flags[-self._size :]
@@ -160,6 +162,17 @@ class RateWindow:
         first.add(flags, -1)
         if not first.calls:
             self._slices.popleft()
+
+
+def _newest(slices: list[tuple[float, int, int, int]], most: int) -> list[tuple[float, int, int, int]]:
+    """Give the slices of the newest calls; of one that is cut, failures and slow calls go with it in proportion."""
+    kept: list[tuple[float, int, int, int]] = []
+    for age, calls, failed, slow in reversed(slices):
+        here = min(calls, most)
+        if here:
+            kept.append((age, here, failed * here // calls, slow * here // calls))
+        most -= here
+    return kept[::-1]
 
 
 def _spread(slices: list[tuple[float, int, int, int]]) -> bytes:

@@ -33,6 +33,7 @@ from recoup.strategies.circuit_breaker.open_time import equal
 from recoup.strategies.circuit_breaker.permits import UNCOUNTED, Lease
 from recoup.strategies.circuit_breaker.phases import GRAIN, CircuitBreakerState, HalfOpen, Held, Open
 from recoup.strategies.circuit_breaker.rates import Breach
+from recoup.strategies.circuit_breaker.saved import Saved
 
 if TYPE_CHECKING:
     from recoup.strategies.circuit_breaker.permits import Permit, Uncounted
@@ -147,18 +148,12 @@ class Circuit(Moves):
         with self._lock:
             self._take_in_locked()
             phase = self.phase
-            until, seconds = -math.inf, 0.0
             if isinstance(phase, Held):
                 return phase.state, math.inf if phase.state is CircuitBreakerState.FORCED_OPEN else 0.0
             if isinstance(phase, Closed):
                 return phase.state, 0.0
-            if isinstance(phase, Open):
-                until, seconds = phase.until, phase.seconds
-            elif (lost := phase.lost(now)) < math.inf:
-                seconds = self.open_times.seconds
-                until = lost + seconds
-        wait = min(until - now, seconds)
-        return (CircuitBreakerState.OPEN, wait) if wait > GRAIN else (CircuitBreakerState.HALF_OPEN, 0.0)
+            wait, _, _ = self._openness(phase, now)
+        return (CircuitBreakerState.OPEN, wait) if wait else (CircuitBreakerState.HALF_OPEN, 0.0)
 
     def shares(self, now: float) -> tuple[float | None, float | None]:
         """Tell the shares of failures and of slow calls; None for what is not known."""
@@ -167,6 +162,34 @@ class Circuit(Moves):
             if not isinstance(phase, Closed) or phase.rates is None:
                 return None, None
             return phase.rates.shares(now)
+
+    def save(self, now: float) -> Saved:
+        """Give all there is to know of the circuit but for holds and probes; of a held one, what is beneath."""
+        with self._lock:
+            self._take_in_locked()
+            phase = self.phase
+            if isinstance(phase, (Held, Watched)):
+                phase = phase.beneath
+            if isinstance(phase, Closed):
+                return Saved(phase.recent(now), None if phase.ramp is None else phase.ramp.age(now))
+            cause = self.cause
+            told = None if cause is None else (cause.error_type, cause.text, max(0.0, now - cause.at))
+            return Saved(None, None, *self._openness(phase, now), told)
+
+    def restore(self, saved: Saved, now: float) -> None:
+        """Take a state over in place of the own one; holds stay on top of it.
+
+        If open times grow this runs the user's code: never under a lock.
+        """
+        while True:
+            rules, times = self._rules, self.open_times
+            if times.grows:
+                times, _ = times.after(rules.timeout, saved.openings)
+            with self._lock:
+                if rules is self._rules:
+                    self.open_times = times
+                    self._restore_locked(saved, now)
+                    return
 
     # By hand
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self, overload
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 from recoup._core import checks, clock
 from recoup._core.options import decorating
@@ -13,11 +13,11 @@ from recoup.strategies.circuit_breaker.calls import Calls
 from recoup.strategies.circuit_breaker.changes import settled
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 from recoup.strategies.circuit_breaker.judge import Judge
+from recoup.strategies.circuit_breaker.saved import envelope, member, opened, read, written
 from recoup.strategies.circuit_breaker.telling import asynchronous
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
     from typing import Unpack
 
     from recoup._core.colour import Colour
@@ -67,6 +67,10 @@ class CircuitBreaker(Strategy):
 
     call = Strategy.execute
     call_sync = Strategy.execute_sync
+    __enter__ = blocks.enter
+    __exit__ = blocks.leave
+    __aenter__ = blocks.enter_async
+    __aexit__ = blocks.leave_async
 
     def __repr__(self) -> str:
         return f"<CircuitBreaker {self.name!r} {self.state.value}>"
@@ -164,6 +168,55 @@ class CircuitBreaker(Strategy):
         """
         super().reconfigure(config, **changes)
 
+    def snapshot(self) -> dict[str, Any]:
+        """Save the state as plain data that JSON can hold, for `restore` in the next process.
+
+        Windows, an open circuit with what is left of its time and what opened it, how many times it opened in a row,
+        and a ramp. A half-open circuit is saved as open with its time over. Probes, holds and `metrics` are not saved.
+
+        Returns:
+            A dict of strings, numbers, lists and dicts, stamped with the time of the wall clock. It holds the type and
+            the shortened text of the error that opened the circuit, and nothing else of calls. At most about 1 KiB, and
+            for shares one byte for each of `window_size` calls.
+
+        Any thread or task may call this at any time; it changes nothing.
+
+        >>> breaker = CircuitBreaker(CircuitBreakerConfig(failure_threshold=1), name="payments")
+        >>> breaker.snapshot()["circuit"]["state"]
+        'closed'
+        """
+        return envelope("circuit_breaker", {"circuit": written(self._calls.circuit.save(clock.monotonic()))})
+
+    def restore(self, snapshot: object) -> None:
+        """Take over a state that `snapshot` saved, perhaps in another process and under another configuration.
+
+        The time since then has passed, by the wall clock, for open circuits as for windows; if that clock was set back,
+        none has. The rules are those of now: windows keep what fits. Outcomes of calls that are running are dropped,
+        and holds stay. Callbacks and events tell if calls begin or cease to flow.
+
+        Args:
+            snapshot: What `snapshot` returned, or the same after a trip through JSON.
+
+        Raises:
+            ValueError: For anything else, and for versions that this recoup does not know. Then nothing was changed.
+
+        Any thread or task may call this at any time.
+
+        >>> breaker = CircuitBreaker(CircuitBreakerConfig(failure_threshold=1), name="payments")
+        >>> breaker.call_sync(int, "twelve")
+        Traceback (most recent call last):
+            ...
+        ValueError: invalid literal for int() with base 10: 'twelve'
+        >>> saved = breaker.snapshot()
+        >>> breaker.reset()
+        >>> breaker.restore(saved)
+        >>> breaker
+        <CircuitBreaker 'payments' open>
+        """
+        saved = opened("circuit_breaker", snapshot, lambda given, passed: read(member(given, "circuit")).later(passed))
+        self._calls.circuit.restore(saved, clock.monotonic())
+        self._tell_by_hand()
+
     def reset(self) -> None:
         """Close the circuit, forget its failures and end all holds. Outcomes of calls that are running are dropped.
 
@@ -171,35 +224,6 @@ class CircuitBreaker(Strategy):
         """
         self._calls.circuit.reset()
         self._tell_by_hand()
-
-    def __enter__(self) -> Self:
-        """Enter a block that is protected like a function.
-
-        Raises:
-            CircuitBreakerError: If the circuit refuses.
-            TypeError: If an option is set that a block cannot honour.
-        """
-        blocks.push(self.guard().__enter__())
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        guard = blocks.left(self, error)
-        if guard is not None:
-            guard.__exit__(kind, error, trace)
-
-    async def __aenter__(self) -> Self:
-        """Enter a block that is protected like an async function; raises as `__enter__` does."""
-        blocks.push(await self.guard().__aenter__())
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        guard = blocks.left(self, error)
-        if guard is not None:
-            await guard.__aexit__(kind, error, trace)
 
     def _settled(self, config: CircuitBreakerConfig) -> None:
         settled(self, self.config, config)

@@ -38,11 +38,11 @@ class Table:
         max_keys: How many are kept; those in which a call runs come on top.
     """
 
-    __slots__ = ("__weakref__", "_calm", "_first", "_leaving", "_lock", "_max_keys", "_open")
+    __slots__ = ("__weakref__", "_calm", "_first", "_leaving", "_lock", "_open", "max_keys")
 
     def __init__(self, first: Calls, max_keys: int) -> None:
         self._first = first
-        self._max_keys = max_keys
+        self.max_keys = max_keys
         self._lock = Lock()
         self._calm: OrderedDict[Hashable, Calls] = OrderedDict()
         self._open: OrderedDict[Hashable, Calls] = OrderedDict()
@@ -63,10 +63,24 @@ class Table:
         """Give the circuit of a key if there is one; that is no use of it."""
         return self._calm.get(key) or self._open.get(key) or self._leaving.get(key)
 
-    def all(self) -> list[Calls]:
-        """Give all circuits, those too that left and have calls running."""
+    def items(self) -> list[tuple[Hashable, Calls]]:
+        """Give all circuits with their keys: those that left while calls run in them, closed ones, open ones."""
         with self._lock:
-            return [*self._calm.values(), *self._open.values(), *self._leaving.values()]
+            return [*self._leaving.items(), *self._calm.items(), *self._open.items()]
+
+    def all(self) -> list[Calls]:
+        """Give all circuits."""
+        return [calls for _, calls in self.items()]
+
+    def fill(self, circuits: list[tuple[Hashable, Calls]]) -> None:
+        """Keep these and no others; no more than are allowed."""
+        with self._lock:
+            self._open.clear()
+            self._leaving.clear()
+            self._calm.clear()
+            self._calm.update(circuits)
+        for _, each in circuits:
+            each.catch_up()
 
     def forget(self, key: Hashable) -> None:
         """Begin anew with a key."""
@@ -105,7 +119,7 @@ class Table:
     def _keep_locked(self, key: Hashable, calls: Calls) -> Calls:
         """Keep a circuit for a key, unless there is one."""
         found = self._calm.get(key) or self._open.pop(key, calls)
-        while key not in self._calm and len(self) >= self._max_keys:
+        while key not in self._calm and len(self) >= self.max_keys:
             self._evict_locked()
         found.used, found.left = True, None
         self._calm[key] = found
