@@ -9,9 +9,10 @@ import statistics
 import time
 import tracemalloc
 from itertools import cycle
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recoup import RateLimitConfig, RateLimiter
+from recoup._core import waiting
 from recoup.strategies.rate_limit.desk import Demand
 
 if TYPE_CHECKING:
@@ -77,10 +78,11 @@ def by_waiting(size: int) -> float:
     desk, demand = limiter._desk, Demand(1)  # noqa: SLF001 - without a task for each that waits
 
     def come_and_leave() -> None:
-        desk.give_back(desk.claim(demand, 1e9, 1e12))
+        turn: Any = desk.claim(demand, 1e9, 1e12, waiting.for_thread)
+        desk.give_back(turn)
 
     for _ in range(size):
-        desk.claim(demand, 1e9, 1e12)
+        desk.claim(demand, 1e9, 1e12, waiting.for_thread)
     return timed(come_and_leave)
 
 

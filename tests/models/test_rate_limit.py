@@ -1,4 +1,4 @@
-"""The two ways to count beside plain models that remember every call (L1)."""
+"""The two ways to count, and the line, beside plain models that remember every call (L1)."""
 
 from __future__ import annotations
 
@@ -11,86 +11,142 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from recoup import RateLimitConfig
-from recoup.strategies.rate_limit.claims import TICK
-from recoup.strategies.rate_limit.state import Bucket
+from recoup.strategies.rate_limit.line import GRACE, Line
+from recoup.strategies.rate_limit.state import LATE, Bucket
+from recoup.strategies.rate_limit.turns import TICK
 from recoup.strategies.rate_limit.window import SLICES, Window
 
 pytestmark = pytest.mark.slow
 
 # Steps that a binary fraction can hold, so that the model's exact numbers and the real ones are the same.
 RATES = [(1, 1.0), (4, 1.0), (8, 0.5), (1, 16.0), (2, 64.0)]
-FOREVER = math.inf
 
 
 class Calls(RuleBasedStateMachine):
-    """What both machines do: calls come, wait, are refused and cancelled, and time passes."""
+    """What both machines do: calls come, wait, look, leave; time passes, limits change."""
 
     state: Any
+    most: int
 
     def begin(self, rate: int, per: float) -> None:
         self.rate, self.per = rate, per
         self.now = 1024.0
-        self.kept: list[tuple[float, int, Any]] = []  # (when it begins, weight, claim) of all that were let in
-        self.waiting: list[tuple[float, int, Any]] = []
+        self.began: list[tuple[float, int]] = []  # since the limits changed last
+        self.row: list[Any] = []  # who waits, in order; passed over or not
+        self.told: dict[int, float] = {}  # when each will have begun, unless somebody looks too late
+        self.numbers = 0
+        self.called: list[Any] = []  # and have not looked since
 
-    @property
-    def end(self) -> float:
-        """The last moment that somebody was promised or let in at."""
-        return max((moment for moment, _, _ in self.kept), default=-FOREVER)
+    def start_row(self) -> None:
+        self.line = self.state.line = Line(self.state, self.called.append)
 
-    def let_in(self, moment: float, weight: int, claim: Any = None) -> None:
-        assert moment >= self.end, "nobody is overtaken"
-        self.kept.append((moment, weight, claim))
+    def let_in(self, weight: int) -> None:
+        self.began.append((self.now, weight))
 
     @rule(sixteenths=st.integers(0, 64))
     def wait(self, sixteenths: int) -> None:
+        # Nobody looks meanwhile: their loop is blocked.
         self.now += sixteenths / 16
-        self.waiting = [each for each in self.waiting if each[0] > self.now]
+        if any(turn.due < self.now for turn in self.row):
+            self.told.clear()
 
     @rule(weight=st.integers(1, 4))
     def take(self, weight: int) -> None:
         if weight > self.most:
             return
-        before = self.state.available(self.now)
+        there = self.state.available(self.now)
         taken = self.state.take(weight, self.now)
-        assert taken is (before >= weight)
+        assert taken is (there >= weight)
+        assert not (taken and any(turn.standing for turn in self.row)), "nobody is overtaken"
         if taken:
-            self.let_in(self.now, weight)
+            self.let_in(weight)
 
-    @rule(weight=st.integers(1, 4), longest=st.sampled_from([0.0, 0.5, 2.0, 100.0, FOREVER]))
-    def reserve(self, weight: int, longest: float) -> None:
-        if weight > self.most:
+    @rule(weight=st.integers(1, 4))
+    def come(self, weight: int) -> None:
+        if weight > self.most or self.state.take(weight, self.now):
+            if weight <= self.most:
+                self.let_in(weight)
             return
-        before = self.state.available(self.now)
-        claim = self.state.reserve(weight, self.now, longest, FOREVER)
-        assert claim.granted is (claim.wait <= longest)
-        assert (claim.wait == 0) is (before >= weight)
-        if not claim.granted:
-            again = self.state.reserve(weight, self.now, claim.wait, FOREVER)
-            assert again.granted, "retry_after is true"
-            assert again.wait == claim.wait
-            claim = again
-        self.let_in(self.now + claim.wait, weight, claim)
-        if claim.wait:
-            self.waiting.append(self.kept[-1])
+        wait = self.line.estimate(weight, self.now)
+        assert wait > 0
+        turn = self.line.join(self.numbers, weight, self.now, wait, None)
+        self.told[self.numbers] = self.now + wait
+        self.numbers += 1
+        self.row.append(turn)
 
-    @precondition(lambda self: self.waiting)
+    def look(self, turn: Any) -> None:
+        """Have somebody look, and check what becomes of it."""
+        self.called[:] = [each for each in self.called if each is not turn]
+        wait = self.line.look(turn, self.now)
+        if wait:
+            assert turn.standing
+            assert turn.due == self.now + wait
+            return
+        before = [each for each in self.row[: self.row.index(turn)] if each.standing]
+        assert not before, "first come, first served"
+        self.row.remove(turn)
+        self.let_in(min(turn.weight, self.most))
+        moment = self.told.pop(turn.number, None)
+        assert moment is None or self.now <= moment + 1e-9, "nobody waits longer than it was told"
+
+    @precondition(lambda self: self.row)
     @rule(data=st.data())
-    def cancel(self, data: st.DataObject) -> None:
-        each = self.waiting.pop(data.draw(st.integers(0, len(self.waiting) - 1)))
-        self.kept.remove(each)
-        self.state.cancel(each[2], self.now)
+    def look_somewhere(self, data: st.DataObject) -> None:
+        """Somebody looks, too early, too late, or just then."""
+        self.look(data.draw(st.sampled_from(self.row)))
 
-    @precondition(lambda self: self.waiting)
+    @precondition(lambda self: self.row)
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        turn = data.draw(st.sampled_from(self.row))
+        self.row.remove(turn)
+        for _ in range(2):
+            self.line.leave(turn, self.now)
+
+    @precondition(lambda self: self.row)
+    @rule(most=st.integers(1, 12))
+    def all_look_in_time(self, most: int) -> None:
+        """Everybody looks when it is due or called, in whatever order that is, and so each begins in its turn."""
+        for _ in range(most * (len(self.row) + 1)):
+            if not self.row:
+                return
+            called = [turn for turn in self.called if turn in self.row]
+            turn = called[0] if called else min(self.row, key=lambda each: (each.due, each.number))
+            if not called:
+                self.now = max(self.now, turn.due)
+            self.look(turn)
+
+    @rule(back=st.integers(1, 64))
+    def clock_goes_back(self, back: int) -> None:
+        """Whatever was counted goes back with it, as far as it is known."""
+        self.told.clear()
+        self.called += [turn for turn in self.row if turn.due <= self.now]  # their timers have struck
+        self.now -= back / 16
+        self.state.correct(self.now)
+        shift = max(0.0, (self.began[-1][0] if self.began else -math.inf) - self.now)
+        self.began = [(moment - shift, weight) for moment, weight in self.began]
+
     @rule()
-    def cancel_all(self) -> None:
-        """Whatever the order, all comes back that nobody behind stands in the way of."""
-        while self.waiting:
-            each = self.waiting.pop(0)
-            self.kept.remove(each)
-            self.state.cancel(each[2], self.now)
+    def reset(self) -> None:
+        self.state.reset(self.now)
+        self.line.call(self.now)
+        self.began.clear()
+        assert self.state.available(self.now) == (0 if self.state.queued else self.most)
 
-    most: int
+    @invariant()
+    def counted(self) -> None:
+        """The weights of those who wait add up, and whoever left is forgotten."""
+        if hasattr(self, "line"):
+            assert self.state.queued == sum(turn.weight for turn in self.row if turn.standing)
+            assert len(self.line._turns) <= 2 * len(self.row) + 33
+
+    @invariant()
+    def never_idle(self) -> None:
+        """The first one either looks in time, or was called."""
+        first = next((turn for turn in self.row if turn.standing), None) if hasattr(self, "line") else None
+        if first is not None and first.due > self.now and first not in self.called:
+            wait = self.state.wait(min(first.weight, self.most), self.now)
+            assert first.due <= self.now + max(wait, GRACE) + 1e-4
 
 
 class Smooth(Calls):
@@ -100,41 +156,41 @@ class Smooth(Calls):
     def start(self, which: tuple[int, float], burst: int) -> None:
         self.begin(*which)
         self.most = burst
-        self.step = Fraction(self.per) / self.rate
-        config = RateLimitConfig(rate=self.rate, per=self.per, burst=burst)
-        self.state = Bucket(config, self.now)
+        self.state = Bucket(self.config, self.now)
+        self.start_row()
+
+    @property
+    def config(self) -> RateLimitConfig:
+        return RateLimitConfig(rate=self.rate, per=self.per, burst=self.most)
 
     @rule()
     def admit(self) -> None:
-        before = self.state.available(self.now)
+        there = self.state.available(self.now)
         admitted = self.state.admit(self.now)
-        assert admitted is (before >= 1)
+        assert admitted is (there >= 1)
         if admitted:
-            self.let_in(self.now, 1)
+            self.let_in(1)
+
+    @rule(which=st.sampled_from(RATES), burst=st.integers(1, 6))
+    def reconfigure(self, which: tuple[int, float], burst: int) -> None:
+        there = self.state.available(self.now)
+        (self.rate, self.per), self.most = which, burst
+        self.state.reconfigure(self.config, self.now)
+        self.line.call(self.now)
+        self.told.clear()
+        self.began.clear()
+        assert self.state.available(self.now) == (0 if self.state.queued else min(there, burst))
 
     @invariant()
     def bounded(self) -> None:
-        kept = self.kept[-40:] if hasattr(self, "state") else []
-        for first in range(len(kept)):
+        began = self.began[-40:] if hasattr(self, "line") else []
+        step = Fraction(self.per) / self.rate if began else Fraction(1)
+        for first in range(len(began)):
             total = 0
-            for moment, weight, _ in kept[first:]:
+            for moment, weight in began[first:]:
                 total += weight
-                assert total <= self.most + (Fraction(moment) - Fraction(kept[first][0]) + Fraction(TICK)) / self.step
-
-    @invariant()
-    def not_mean(self) -> None:
-        """With nobody waiting, the bucket is as full as a bucket is that saw the same calls."""
-        if not hasattr(self, "state") or self.waiting:
-            return
-        level, since = Fraction(self.most), Fraction(1024)
-        for moment, weight, _ in self.kept:
-            level = min(Fraction(self.most), level + (Fraction(moment) - since) / self.step) - weight
-            since = Fraction(moment)
-        if self.now >= since:
-            level = min(Fraction(self.most), level + (Fraction(self.now) - since) / self.step)
-            assert self.state.available(self.now) <= math.floor(level)
-            if not any(claim is not None for _, _, claim in self.kept):
-                assert self.state.available(self.now) == math.floor(level)
+                took = Fraction(moment) - Fraction(began[first][0])
+                assert total <= self.most + (took + Fraction(TICK) + Fraction(LATE)) / step
 
 
 class Counted(Calls):
@@ -144,29 +200,42 @@ class Counted(Calls):
     def start(self, which: tuple[int, float]) -> None:
         self.begin(*which)
         self.most = self.rate
-        self.state = Window(RateLimitConfig(rate=self.rate, per=self.per, mode="window"), self.now)
+        self.state = Window(self.config, self.now)
+        self.start_row()
+
+    @property
+    def config(self) -> RateLimitConfig:
+        return RateLimitConfig(rate=self.rate, per=self.per, mode="window")
+
+    @rule(rate=st.integers(1, 6))
+    def reconfigure(self, rate: int) -> None:
+        self.rate = self.most = rate
+        self.state.reconfigure(self.config, self.now)
+        self.line.call(self.now)
+        self.told.clear()
+        self.began = [(moment, 0) for moment, _ in self.began]
 
     @invariant()
     def bounded(self) -> None:
-        kept = self.kept[-40:] if hasattr(self, "state") else []
-        for moment, _, _ in kept:
-            inside = sum(weight for other, weight, _ in kept if moment <= other < moment + self.per - 2 * TICK)
+        began = self.began[-40:] if hasattr(self, "line") else []
+        for moment, _ in began:
+            inside = sum(weight for other, weight in began if moment <= other < moment + self.per - 2 * TICK)
             assert inside <= self.rate
 
     @invariant()
     def not_mean(self) -> None:
         """With nobody waiting, all permits are there that were taken longer than a window and a slice ago."""
-        if not hasattr(self, "state") or self.waiting:
+        if not hasattr(self, "line") or self.state.queued:
             return
         oldest = self.now - self.per * (1 + 1 / SLICES) - TICK
-        counting = sum(weight for moment, weight, _ in self.kept if moment > oldest)
-        assert self.state.available(self.now) >= self.rate - counting
+        if all(weight for _, weight in self.began):
+            counting = sum(weight for moment, weight in self.began if moment > oldest)
+            assert self.state.available(self.now) >= self.rate - counting
 
     @invariant()
     def small(self) -> None:
-        if hasattr(self, "state"):
-            spans = 1 + max(0.0, self.end - self.now) / self.per
-            assert len(self.state._slices) <= (SLICES + 2) * math.ceil(spans + 1)
+        if hasattr(self, "line"):
+            assert len(self.state._slices) <= 2 * SLICES + 1
 
 
 TestSmooth = Smooth.TestCase

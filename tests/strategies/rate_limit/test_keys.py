@@ -138,7 +138,7 @@ def test_keys_and_weights_are_asked_once(both: Both) -> None:
 
     def key(name: str) -> str:
         asked.append(f"key {name}")
-        held.append(limiter._desk._lock._is_owned())  # type: ignore[attr-defined]
+        held.append(limiter._desk._lock._is_owned())
         return name
 
     def weight(name: str) -> int:

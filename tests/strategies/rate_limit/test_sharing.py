@@ -16,6 +16,7 @@ import pytest
 
 from recoup import DeadlineExceeded, RateLimitConfig, RateLimiter, RateLimitExceeded, deadline
 from recoup._core import clock as seam
+from recoup._core import waiting
 from recoup.strategies.rate_limit import desk as desk_module
 
 if TYPE_CHECKING:
@@ -148,34 +149,32 @@ async def test_cancelled_at_every_await(clock: VirtualClock) -> None:
     for error in (asyncio.CancelledError, KeyboardInterrupt, ValueError):
         call = limiter.execute(len, "abc")
         call.send(None)
-        assert limiter._desk.only._taken == 2  # type: ignore[union-attr]
+        assert limiter._desk.only.queued == 1
         with pytest.raises(error):
             call.throw(error)
-        assert limiter.available() == 0
-        assert limiter._desk.only._taken == 1  # type: ignore[union-attr]
+        assert limiter._desk.only.queued == 0
         assert not limiter._desk._returned
     call = limiter.execute(len, "abc")
     call.send(None)
     call.close()
-    limiter.available()
-    assert limiter._desk.only._taken == 1  # type: ignore[union-attr]
+    assert limiter._desk.only.queued == 0
+    assert limiter.available() == 0
 
 
 def test_interrupted_in_plain_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C in the wait gives the permit back (G2)."""
     limiter = made(rate=1, max_wait=1000)
 
-    def interrupted(_: float) -> None:
+    def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(seam, "sleep", interrupted)
+    monkeypatch.setattr(seam, "rest", interrupted)
     limiter.acquire()
     for _ in range(5):
         with pytest.raises(KeyboardInterrupt):
             limiter.acquire()
-    assert limiter._desk.only._taken + len(limiter._desk._returned) >= 1  # type: ignore[union-attr]
+        assert limiter._desk.only.queued == 0
     assert limiter.available() == 0
-    assert limiter._desk.only._taken == 1  # type: ignore[union-attr]
 
 
 def test_dropped_coroutines_give_back() -> None:
@@ -191,26 +190,26 @@ def test_dropped_coroutines_give_back() -> None:
             holder.start()
             holder.join(10)
             assert not holder.is_alive()
-        assert len(limiter._desk._returned) == 1
+            assert len(limiter._desk._returned) == 1
 
     asyncio.run(main())
     gc.collect()
     limiter.available()
-    assert limiter._desk.only._taken == 1  # type: ignore[union-attr]
+    assert limiter._desk.only.queued == 0
 
 
 async def test_a_deadline_that_strikes_while_waiting() -> None:
     """If the timer of a deadline fires in the wait all the same, the function was never asked (G13)."""
     limiter = made(rate=1, per=0.1, max_wait=1000)
     await limiter.acquire_async()
-    real = seam.pause_async
+    real = seam.rest_async
 
     @deadline(0.15)
     async def work() -> None:
         await limiter.execute(print, "never")
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(seam, "pause_async", lambda seconds: real(seconds + 10))
+        patched.setattr(seam, "rest_async", lambda waiter, seconds: real(waiter, seconds + 10))
         with pytest.raises(DeadlineExceeded) as caught:
             await work()
     assert caught.value.started is False
@@ -252,14 +251,14 @@ def test_forked_children(mode: Any) -> None:
     assert limiter.try_acquire(10)
     assert keyed.try_acquire(4, key="a")
     for _ in range(3):
-        assert limiter._desk.claim(desk_module.Demand(1), 7200, 9000).granted
+        assert limiter._desk.claim(desk_module.Demand(1), 7200, 9000, waiting.for_thread) is not None
     with limiter._desk._lock:
         child = os.fork()
         if not child:
             done = threading.Event()
 
             def work() -> None:
-                first = limiter._desk.claim(desk_module.Demand(1), 7200, 9000).wait
+                first: Any = limiter._desk.claim(desk_module.Demand(1), 0, 9000, waiting.for_thread)
                 as_new = 360 if mode == "smooth" else 3600
                 if keyed.available(key="a") == 6 and as_new - 5 < first <= as_new:
                     done.set()
@@ -267,7 +266,8 @@ def test_forked_children(mode: Any) -> None:
             threading.Thread(target=work, daemon=True).start()
             os._exit(0 if done.wait(10) else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert limiter._desk.claim(desk_module.Demand(1), 7200, 9000).wait > (1400 if mode == "smooth" else 3500)
+    parents: Any = limiter._desk.claim(desk_module.Demand(1), 0, 9000, waiting.for_thread)
+    assert parents > (1400 if mode == "smooth" else 3500)
 
 
 @pytest.mark.parametrize("keyed", [False, True])
@@ -276,15 +276,15 @@ def test_what_a_child_does(keyed: bool) -> None:
     limiter = made(rate=4, per=3600, burst=None, max_wait=7200, **({"key": str} if keyed else {}))
     demand = desk_module.Demand(1, "a" if keyed else None)
     desk = limiter._desk
-    claims = [desk.claim(demand, 7200, 9000) for _ in range(6)]
-    desk.give_back(claims[-1])
+    turns: list[Any] = [desk.claim(demand, 7200, 9000, waiting.for_thread) for _ in range(6)]
+    desk._returned.append(turns[-1])
     lock = desk._lock
     desk.after_fork()
     assert desk._lock is not lock
     assert not desk._returned
     assert desk.available(demand.key) == 0
-    desk.give_back(claims[-2])
-    assert desk.claim(demand, 7200, 9000).wait == pytest.approx(900, abs=5)
+    desk.give_back(turns[-2])
+    assert desk.claim(demand, 0, 9000, waiting.for_thread) == pytest.approx(900, abs=5)
 
 
 def test_a_copy_is_the_limiter_itself() -> None:

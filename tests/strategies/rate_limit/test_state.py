@@ -9,23 +9,43 @@ from typing import Any
 import pytest
 
 from recoup import RateLimitConfig
-from recoup.strategies.rate_limit.claims import Claim
+from recoup.strategies.rate_limit.line import Line
 from recoup.strategies.rate_limit.state import Bucket
-from recoup.strategies.rate_limit.window import SLICES, Slice, Window
+from recoup.strategies.rate_limit.window import SLICES, Window
 
 FOREVER = math.inf
 
 
-def bucket(rate: int = 1, burst: int = 1, per: float = 1.0, now: float = 100.0) -> Bucket:
+def bucket(rate: int = 1, burst: int = 1, per: float = 1.0, now: float = 100.0) -> Any:
     return Bucket(RateLimitConfig(rate=rate, per=per, burst=burst), now)
 
 
-def window(rate: int = 3, per: float = 20.0, now: float = 100.0) -> Window:
+def window(rate: int = 3, per: float = 20.0, now: float = 100.0) -> Any:
     return Window(RateLimitConfig(rate=rate, per=per, mode="window"), now)
 
 
+def come(state: Any, now: float, weight: int = 1) -> Any:
+    """Take permits, or stand in the line for them; give the turn, `None` if they were there."""
+    state.correct(now)
+    if state.take(weight, now):
+        return None
+    line = state.line
+    if line is None:
+        line = state.line = Line(state, lambda turn: None)
+    turn = line.join(line._end, weight, now, line.estimate(weight, now), None)
+    turns.append(turn)
+    return turn
+
+
+turns: list[Any] = []  # of all states, the newest last
+
+
 def waits(state: Any, now: float, times: int, weight: int = 1) -> list[float]:
-    return [round(state.reserve(weight, now, FOREVER, FOREVER).wait, 6) for _ in range(times)]
+    found = []
+    for _ in range(times):
+        turn = come(state, now, weight)
+        found.append(0.0 if turn is None else round(turn.due - now, 6))
+    return found
 
 
 def test_permits_are_counted_whole() -> None:
@@ -47,7 +67,7 @@ def test_admit_and_take_and_reserve_agree() -> None:
     ways: list[Any] = [
         lambda state, now: state.admit(now),
         lambda state, now: state.take(1, now),
-        lambda state, now: state.reserve(1, now, 0.0, FOREVER).granted,
+        lambda state, now: not state.wait(1, now) and state.begin(1, now) is None,
     ]
     states = [bucket(rate=2, burst=3) for _ in ways]
     for now in (100, 100.1, 100.2, 100.3, 100.5, 100.9, 101, 105, 105, 105, 105, 105.49, 105.5, 105.5):
@@ -72,8 +92,7 @@ def test_deciding_never_hands_over_the_gil() -> None:
     """Between reading the state and writing it there is no call and no loop, so no other thread comes between (G7)."""
     assert handing_over(Bucket.admit) == []
     assert handing_over(Bucket.take) == []
-    assert handing_over(Bucket.reserve) == []
-    assert handing_over(Bucket.cancel) == []
+    assert handing_over(Bucket.begin) == []
 
     class Naive:
         def __init__(self) -> None:
@@ -95,90 +114,70 @@ def test_moments_in_order() -> None:
     assert waits(state, 100.7, 1) == [0.1]
 
 
-def test_a_refusal_takes_nothing() -> None:
-    """What does not fit is told when it would, and changes nothing (L1)."""
+def test_what_is_asked_takes_nothing() -> None:
+    """To tell when permits will be there changes nothing (L1)."""
     for state in (bucket(), window(rate=1, per=1.0)):
         assert state.take(1, 100.0)
-        for max_wait, left in ((0.5, FOREVER), (FOREVER, 0.5), (FOREVER, 1.0)):
-            claim = state.reserve(1, 100.0, max_wait, left)
-            assert (claim.granted, claim.wait) == (False, 1.0)
-        assert state.reserve(1, 100.0, 1.0, 1.1).granted
-
-
-def test_a_permit_that_is_there_needs_no_time() -> None:
-    """Whoever need not wait is not refused for lack of time (L1)."""
-    for state in (bucket(), window()):
-        assert state.reserve(1, 100.0, 0.0, 0.0).granted
+        for _ in range(3):
+            assert state.wait(1, 100.0) == 1.0
+        assert state.take(1, 101.0)
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (1, 0, 2)])
 def test_all_that_is_given_back_comes_back(order: tuple[int, ...]) -> None:
-    """Claims that are cancelled in any order leave the state as if they had never been made (L1)."""
+    """Turns that are given back in any order leave the state as if they had never been there (L1)."""
     for state in (bucket(), window(rate=1, per=1.0)):
         assert state.take(1, 100.0)
-        claims = [state.reserve(1, 100.0, FOREVER, FOREVER) for _ in range(3)]
+        row = [come(state, 100.0) for _ in range(3)]
         for number in order:
-            state.cancel(claims[number], 100.0)
+            state.line.leave(row[number], 100.0)
+            state.line.leave(row[number], 100.0)
+        assert state.queued == 0
+        assert state.line._turns == []
         assert state.take(1, 101.0)
         assert waits(state, 101.0, 1) == [1.0]
 
 
-def test_given_back_once() -> None:
-    """A claim that is cancelled a second time gives nothing (G2)."""
-    state = bucket(burst=3)
-    assert state.take(3, 100.0)
-    claim = state.reserve(1, 100.0, FOREVER, FOREVER)
-    state.reserve(1, 100.0, FOREVER, FOREVER)
-    state.cancel(claim, 100.0)
-    state.cancel(claim, 100.0)
-    assert waits(state, 100.0, 1) == [3.0]
-
-
-def test_nobody_goes_before_those_who_were_promised_a_moment() -> None:
-    """A claim in the middle of the row is not handed to somebody new: the others would be overtaken (L1)."""
-    for state in (bucket(), window(rate=1, per=1.0)):
-        assert state.take(1, 100.0)
-        claims = [state.reserve(1, 100.0, FOREVER, FOREVER) for _ in range(3)]
-        state.cancel(claims[0], 100.0)
-        assert waits(state, 100.0, 1) == [4.0]
-
-
-def test_a_moment_that_has_passed_is_given_back_if_nobody_came_since() -> None:
-    """A call that is cancelled in the last moment, at its turn, leaves its permit for the next one (L1)."""
-    state = bucket()
-    assert state.take(1, 100.0)
-    claim = state.reserve(1, 100.0, FOREVER, FOREVER)
-    state.cancel(claim, 101.0)
-    assert state.take(1, 101.0)
-    assert not state.take(1, 101.0)
-    late = state.reserve(1, 101.0, FOREVER, FOREVER)
-    assert state.reserve(1, 110.0, FOREVER, FOREVER).wait == 0
-    state.cancel(late, 110.0)
-    assert not state.take(1, 110.0)
+def test_nobody_goes_before_those_who_wait() -> None:
+    """While anybody waits, nobody new gets a permit, however many there are (L1)."""
+    for state in (bucket(burst=5), window(rate=5, per=1.0)):
+        assert state.take(5, 100.0)
+        come(state, 100.0)
+        assert not state.take(1, 200.0)
+        assert state.available(200.0) == 0
+        if isinstance(state, Bucket):
+            assert not state.admit(200.0)
+        assert state.line.look(turns[-1], 200.0) == 0.0
+        assert state.available(200.0) == 4
 
 
 def test_a_full_bucket_holds_no_more() -> None:
-    """What comes back never makes more permits than `burst` (L1)."""
+    """Whoever begins late takes from no more permits than `burst`; a little late is forgiven (L1)."""
     state = bucket(burst=2)
     assert state.take(2, 100.0)
-    claim = state.reserve(1, 100.0, FOREVER, FOREVER)
-    state.cancel(claim, 200.0)
-    assert state.available(200.0) == 2
-    assert state.take(2, 200.0)
-    assert not state.take(1, 200.0)
+    turn = come(state, 100.0)
+    assert state.line.look(turn, 200.0) == 0.0
+    assert state.available(200.0) == 1
+    exact = bucket(burst=1)
+    for late, next_one in ((0.0, 101.0), (0.0009, 101.0), (0.0011, 101.0011)):
+        state = bucket(burst=1, now=99.0)
+        assert state.take(1, 99.0)
+        state.begin(1, 100.0 + late)
+        assert state.wait(1, 100.5) == pytest.approx(next_one - 100.5)
+    assert exact.available(100.0) == 1
 
 
-def test_claims_that_are_over_are_forgotten() -> None:
-    """The row holds no more than those whose moment is to come: waiting for ever takes no memory."""
-    state = bucket(rate=10)
-    for turn in range(1000):
-        state.reserve(1, 100 + turn / 10, FOREVER, FOREVER)
-    assert len(state._row or ()) <= 2
-    waits(state, 300.0, 5)
-    assert state._row is not None
-    assert len(state._row) == 4
-    waits(state, 900.0, 3)
-    assert len(state._row) == 2
+def test_turns_that_are_over_are_forgotten() -> None:
+    """The line holds no more than twice those who stand there: coming and leaving for ever takes no memory."""
+    for state in (bucket(rate=10), window(rate=1)):
+        assert state.take(1, 100.0)
+        first = come(state, 100.0)
+        for _ in range(1000):
+            state.line.leave(come(state, 100.0), 100.0)
+            assert len(state.line._turns) <= 40
+        assert state.queued == 1
+        state.line.leave(first, 100.0)
+        assert state.line._turns == []
 
 
 def test_a_window_counts_from_any_moment() -> None:
@@ -207,15 +206,14 @@ def test_a_window_is_exact_for_calls_that_are_apart() -> None:
 
 
 def test_a_window_holds_permits_at_most_a_slice_too_long() -> None:
-    """What begins within a 20th of the window counts until the last of it is over, and no longer (L1)."""
-    state = window(rate=2)
-    assert state.take(1, 100.0)
-    assert state.take(1, 100.9)
-    assert waits(state, 101.0, 1) == [19.9]
-    later = window(rate=2)
-    assert later.take(1, 100.0)
-    assert later.take(1, 101.0)
-    assert waits(later, 101.0, 1) == [19.0]
+    """Many calls that begin within a 20th of the window count until the last of them is over, and no longer (L1)."""
+    few = window(rate=SLICES)
+    assert all(few.take(1, 100 + number / 100) for number in range(SLICES))
+    assert waits(few, 101.0, 2) == [19.0, 19.01]
+    many = window(rate=2 * SLICES)
+    assert all(many.take(1, 100 + number / 25) for number in range(2 * SLICES))
+    assert waits(many, 102.0, 2) == [18.0, 18.04]
+    assert many.wait(SLICES, 102.0) == pytest.approx(100 + 39 / 25 + 20 - 102)
 
 
 @pytest.mark.parametrize("per", [0.001, 1.0, 86_400.0])
@@ -224,49 +222,41 @@ def test_a_window_takes_fixed_memory(per: float) -> None:
     state = window(rate=100_000, per=per)
     for turn in range(4_000):
         state.take(30, 100 + per * turn / 1000)
-        assert len(state._slices) <= SLICES + 2
-    for turn in range(4_000, 8_000):
-        state.reserve(30, 100 + per * turn / 1000, 0.0, FOREVER)
-        assert len(state._slices) <= SLICES + 2
-    for _ in range(3_000):
-        state.reserve(70, 100 + per * 8, per, FOREVER)
-    assert len(state._slices) <= 2 * (SLICES + 2)
+        assert len(state._slices) <= 2 * SLICES + 1
 
 
-def test_a_window_gives_back_what_is_not_counted_any_more() -> None:
-    """A claim whose time is over when it is cancelled changes nothing (L1)."""
-    state = window(rate=1, per=1.0)
-    assert state.take(1, 100.0)
-    claim = state.reserve(1, 100.0, FOREVER, FOREVER)
-    assert state.take(1, 105.0)
-    state.cancel(claim, 105.0)
-    state.cancel(Claim(state, 1, 1.0, granted=True, place=None, era=0.0), 105.0)
-    assert not state.take(1, 105.0)
-    assert state._total == 1
-
-
-def test_a_window_keeps_what_is_taken_together_with_a_claim() -> None:
-    """A claim that is given back takes nothing with it that others took at the same moment (L1)."""
-    state = window(rate=2, per=1.0)
-    assert state.take(2, 100.0)
-    one, other = (state.reserve(1, 100.0, FOREVER, FOREVER) for _ in range(2))
-    assert one.place is other.place
-    assert isinstance(one.place, Slice)
-    state.cancel(one, 100.0)
-    assert waits(state, 100.0, 2) == [1.0001, 2.0001]
-
-
-def test_those_who_wait_for_the_same_are_told_moments_apart() -> None:
-    """Timers that strike together strike in any order, so no two have one moment, and a slice holds them all (L1)."""
-    for rate, apart in ((4, 5e-5), (2000, 0.05 / 2000)):
+def test_what_is_told_to_those_who_wait_for_a_window() -> None:
+    """Each is told the moment at which enough of those before it stop to count, however many windows ahead (L1)."""
+    for rate in (1, 4, 2000):
         state = window(rate=rate, per=1.0)
         assert state.take(rate, 100.0)
-        moments = [state.reserve(1, 100.0, FOREVER, FOREVER).wait for _ in range(2 * rate)]
-        assert moments[:3] == pytest.approx([1.0, 1.0 + apart, 1.0 + 2 * apart], abs=1e-9)
-        assert moments == sorted(set(moments))
-        assert len(state._slices) == 3
-        assert moments[rate - 1] < 1.0 + 1.0 / SLICES
-        assert moments[rate] == pytest.approx(1.0 + moments[rate - 1])
+        assert waits(state, 100.0, 2 * rate) == [1.0] * rate + [2.0] * rate
+
+
+@pytest.mark.parametrize(
+    ("weights", "told"),
+    [
+        ([4] * 4, [1.0, 1.0, 2.0, 2.0]),  # two of them fit into a window of ten, although 12 // 4 is three
+        ([3] * 7, [1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 3.0]),
+        ([7, 7, 7], [1.0, 2.0, 3.0]),
+        ([10, 1, 10], [1.0, 2.0, 3.0]),
+        ([1, 10, 1], [1.0, 2.0, 3.0]),
+        ([6, 5] * 5, [float(number) for number in range(1, 11)]),
+        ([1] * 9 + [6, 5], [1.0] * 9 + [2.0, 3.0]),
+    ],
+)
+def test_weights_that_do_not_fill_a_window(weights: list[int], told: list[float]) -> None:
+    """Nobody is told a moment at which it cannot begin yet because of the room that those before it leave (L1)."""
+    state = window(rate=10, per=1.0)
+    assert state.take(10, 100.0)
+    row = [come(state, 100.0, weight) for weight in weights]
+    assert [turn.due - 100.0 for turn in row] == told
+    now, began = 100.0, []
+    for turn in row:
+        while wait := state.line.look(turn, now):
+            now += wait
+        began.append(now - 100.0)
+    assert all(real <= moment for real, moment in zip(began, told, strict=True))
 
 
 @pytest.mark.parametrize("make", [bucket, lambda: window(rate=1, per=1.0)])
@@ -279,21 +269,22 @@ def test_a_clock_that_goes_backwards(make: Any, reserved: bool) -> None:
     if reserved:
         assert waits(state, 7100.0, 1) == [1.0]
     assert waits(state, 3500.0, 1) == [2.0 if reserved else 1.0]
+    assert turns[-1].due == (3502.0 if reserved else 3501.0)
     assert state.available(3500.0) == 0
-    assert waits(state, 3502.5, 2) == ([0.5, 1.5] if reserved else [0.0, 1.0])
 
 
 @pytest.mark.parametrize("make", [bucket, lambda: window(rate=1, per=1.0)])
 def test_a_clock_that_goes_backwards_goes_back_once(make: Any) -> None:
-    """A clock that went back is seen to once, also by calls that are refused then, or leave (G12)."""
+    """A clock that went back is seen to once, also by calls that leave then (G12)."""
     state = make()
     assert state.take(1, 7100.0)
-    claim = state.reserve(1, 7100.0, FOREVER, FOREVER)
+    turn = come(state, 7100.0)
     for _ in range(3):
-        assert state.reserve(1, 3500.0, 0.0, FOREVER).wait == pytest.approx(2.0)
-    state.cancel(claim, 1000.0)
-    for _ in range(3):
-        assert state.reserve(1, 1000.0, 0.0, FOREVER).wait == pytest.approx(1.0)
+        state.correct(3500.0)
+        assert turn.due == pytest.approx(3501.0)
+        assert state.wait(1, 3500.0) == pytest.approx(1.0)
+    state.line.leave(turn, 1000.0)
+    assert waits(state, 1000.0, 2) == [1.0, 2.0]
 
 
 def test_a_clock_that_goes_backwards_in_a_busy_time() -> None:
@@ -304,29 +295,32 @@ def test_a_clock_that_goes_backwards_in_a_busy_time() -> None:
         assert state.take(1, 100.0 + turn)
     assert state._since == 100.0
     assert waits(state, 1000.0, 3) == [1.0, 2.0, 3.0]
-    claim = state.reserve(1, 1000.0, FOREVER, FOREVER)
-    state.cancel(claim, 500.0)
+    state.correct(500.0)
     assert waits(state, 500.0, 1) == [4.0]
+    state.correct(50.0)
     state.reconfigure(RateLimitConfig(rate=1, burst=2), 50.0)
     assert waits(state, 50.0, 1) == [5.0]
 
 
 def test_a_call_between_looking_back_and_mending_it() -> None:
     """A call that comes at once while a clock that went back is seen to is not undone (G7, G12)."""
-    state = bucket(burst=5)
-    assert state.take(1, 1000.0)
-    state.reserve(5, 1000.0, FOREVER, FOREVER)
-    row = state._row
 
-    class Meddling:
-        def __iter__(self) -> Any:
-            state._since, state._taken = 500.0, 3
-            return iter(())
+    class Meddling(Bucket):
+        __slots__ = ("step",)
 
-    state._row = Meddling()  # type: ignore[assignment]
-    state._correct(500.0)
+        @property
+        def _step(self) -> float:
+            if self._since == 1000.0:
+                self._since, self._taken = 500.0, 3
+            return 1.0
+
+        @_step.setter
+        def _step(self, step: float) -> None:
+            self.step = step
+
+    state = Meddling(RateLimitConfig(rate=1, burst=5), 1000.0)
+    state.correct(500.0)
     assert (state._since, state._taken) == (500.0, 3)
-    assert row is not None
 
 
 def test_idle() -> None:
@@ -352,11 +346,11 @@ def test_available() -> None:
     assert (full.available(100.5), full.available(900.0)) == (3, 4)
     assert (empty.available(119.9), empty.available(120.0)) == (1, 3)
     assert full.take(2, 100.0)
-    full.reserve(1, 100.0, FOREVER, FOREVER)
-    assert full.available(100.0) == 0
     assert empty.take(1, 100.0)
-    empty.reserve(1, 100.0, FOREVER, FOREVER)
-    assert empty.available(100.0) == 0
+    for state in (full, empty):
+        come(state, 100.0)
+        assert state.available(100.0) == 0
+        assert not state.idle(1000.0)
 
 
 @pytest.mark.parametrize(
@@ -366,15 +360,14 @@ def test_available() -> None:
         (0, {"rate": 2, "burst": 2}, [0.0, 0.0, 0.5, 1.0]),
         (4, {"rate": 4}, [0.25, 0.5]),
         (3, {"rate": 1, "burst": 1, "per": 2.0}, [0.0, 2.0, 4.0]),
-        (6, {"rate": 4}, [2.25, 2.5]),
     ],
 )
 def test_another_rate(taken: int, changes: dict[str, Any], expected: list[float]) -> None:
-    """What was taken stays taken, what was promised stays promised, and from there on the new rate holds (B5's way)."""
+    """What was taken stays taken, and from there on the new rate holds (B5's way)."""
     config: dict[str, Any] = {"rate": 1, "burst": 4}
     state = Bucket(RateLimitConfig(**config), 100.0)
     for _ in range(taken):
-        state.reserve(1, 100.0, FOREVER, FOREVER)
+        assert state.take(1, 100.0)
     state.reconfigure(RateLimitConfig(**{**config, **changes}), 100.0)
     assert waits(state, 100.0, len(expected)) == expected
 
@@ -387,22 +380,19 @@ def test_another_rate_in_between() -> None:
     assert waits(state, 100.5, 2) == [0.25, 0.75]
 
 
-def test_claims_of_before_give_nothing_back() -> None:
-    """A claim that was made at another rate, or before a fork, is not counted among those of now."""
-    changes: list[Any] = [
-        lambda state: state.reconfigure(RateLimitConfig(rate=1, burst=1), 100.0),
-        lambda state: state.desert(100.0),
-    ]
-    for change in changes:
-        state = bucket()
-        assert state.take(1, 100.0)
-        old = state.reserve(1, 100.0, FOREVER, FOREVER)
-        change(state)
-        assert state._row is None
-        waits(state, 100.0, 2)
-        before = state._taken
-        state.cancel(old, 100.0)
-        assert state._taken == before
+@pytest.mark.parametrize("make", [lambda: bucket(rate=10, burst=10), lambda: window(rate=10)])
+def test_a_call_that_weighs_more_than_there_can_be_now(make: Any) -> None:
+    """Limits that become smaller let those who wait take all there is, or they would wait for ever (B5's way)."""
+    state = make()
+    assert state.take(10, 100.0)
+    turn = come(state, 100.0, 8)
+    smaller: dict[str, Any] = {"burst": 3} if isinstance(state, Bucket) else {"mode": "window", "per": 20.0}
+    state.reconfigure(RateLimitConfig(rate=3, **smaller), 100.0)
+    wait = state.line.look(turn, 100.0)
+    assert wait == pytest.approx(1.0 if isinstance(state, Bucket) else 20.0)
+    assert state.line.look(turn, 100.0 + wait) == 0.0
+    assert state.available(100.0 + wait) == 0
+    assert state.queued == 0
 
 
 def test_a_call_while_the_rate_changes() -> None:
@@ -431,20 +421,31 @@ def test_another_window() -> None:
     state.reconfigure(RateLimitConfig(rate=5, per=10.0, mode="window"), 105.0)
     assert state.available(105.0) == 3
     assert waits(state, 105.0, 2, weight=2) == [0.0, 5.0]
+    state.line.leave(turns[-1], 105.0)
     state.reconfigure(RateLimitConfig(rate=5, per=1000.0, mode="window"), 200.0)
     assert state.available(200.0) == 5
 
 
 def test_those_who_waited_are_gone() -> None:
-    """In a forked child nobody waits; what was taken stays taken (G18)."""
-    smooth, counting = bucket(burst=2), window(rate=1, per=1.0)
-    for state in (smooth, counting):
-        waits(state, 100.0, 5)
-        state.desert(100.5)
-    assert waits(smooth, 100.5, 1) == [1.0]
-    assert counting.take(1, 100.5) is False
-    assert waits(counting, 100.5, 1) == [0.5]
-    counting.desert(100.5)
-    assert counting.take(1, 101.0)
-    smooth.desert(200.0)
-    assert smooth.available(200.0) == 2
+    """In a forked child nobody waits; what was taken stays taken; who is there all the same looks again (G18)."""
+    for state in (bucket(), window(rate=1, per=1.0)):
+        assert state.take(1, 100.0)
+        row = [come(state, 100.0) for _ in range(5)]
+        state.line.desert()
+        assert (state.queued, state.line._turns) == (0, [])
+        assert waits(state, 100.5, 1) == [0.5]
+        assert state.line.look(row[1], 100.6) == pytest.approx(0.4)
+        assert state.line.look(row[0], 100.6) == pytest.approx(0.4)
+        assert state.line.look(row[0], 101.0) == 0.0
+
+
+def test_begin_anew() -> None:
+    """After a reset all permits are there; who waits keeps the place (B5's way)."""
+    for state in (bucket(burst=2), window(rate=2)):
+        assert state.take(2, 100.0)
+        row = [come(state, 100.0) for _ in range(2)]
+        state.reset(100.0)
+        assert not state.take(1, 100.0)
+        assert state.line.look(row[0], 100.0) == 0.0
+        assert state.line.look(row[1], 100.0) == 0.0
+        assert not state.take(1, 100.0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 from recoup._core import checks
 from recoup.typing import Seconds  # noqa: TC001 - as above
 
-__all__ = ["RateLimitConfig", "check_change"]
+__all__ = ["RateLimitConfig"]
 
 _MODES = ("smooth", "window")
 
@@ -85,20 +85,6 @@ class RateLimitConfig:
         if self.weight > self.most:
             limit = "rate" if self.burst is None else "burst"
             raise ValueError(f"weight must be at most {limit} ({self.most}), not {self.weight}: it would wait for ever")
-
-
-def check_change(name: str, before: RateLimitConfig, after: RateLimitConfig) -> None:
-    """Check that a limiter that has decorated functions may go on with another config."""
-    for field, same in (
-        ("mode", after.mode == before.mode),
-        ("key", (after.key is None) == (before.key is None)),
-        ("weight", callable(after.weight) == callable(before.weight)),
-    ):
-        if not same:
-            raise ValueError(
-                f"{field} of rate limiter {name!r} must stay of its kind: its functions were decorated for "
-                f"{checks.shown(getattr(before, field))}; make another RateLimiter"
-            )
 
 
 def _plain(argument: str, function: Callable[..., object] | None) -> None:

@@ -1,14 +1,15 @@
-"""The desk of a limiter: one lock, the permits of each key, and the claims that were given back."""
+"""The desk of a limiter: one lock, the permits of each key, who waits for them, and who has left."""
 
 from __future__ import annotations
 
 import sys
 from collections import OrderedDict, deque
-from itertools import islice
+from itertools import count, islice
 from threading import RLock
 from typing import NamedTuple
 
 from recoup._core import clock, waiting
+from recoup.strategies.rate_limit.line import Line
 from recoup.strategies.rate_limit.state import Bucket
 from recoup.strategies.rate_limit.window import Window
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, TypeAlias
 
-    from recoup.strategies.rate_limit.claims import Claim
     from recoup.strategies.rate_limit.config import RateLimitConfig
+    from recoup.strategies.rate_limit.turns import Turn
 
     Key: TypeAlias = Any  # what `plain_key` lets pass
 
@@ -40,8 +41,8 @@ class Demand(NamedTuple):
 class Desk:
     """Where the calls of a limiter get their permits.
 
-    Claims that are not used are given back without the lock, because that may happen in a finaliser. Whoever next does
-    not find permits there at once, or asks how many there are, takes them back first.
+    A turn is given back without the lock, because that may happen in a finaliser. If the lock is free, it is taken back
+    at once; if not, by the one who holds it, when he lets go. Whoever was called meanwhile is woken then, too.
 
     Args:
         config: The limits.
@@ -55,10 +56,12 @@ class Desk:
     """
 
     def __init__(self, config: RateLimitConfig) -> None:
-        self._lock = RLock()
+        self._lock: Any = RLock()  # its owner can be asked for, and no stub says so
         self.config = config
         self._states: OrderedDict[Key, Bucket | Window] = OrderedDict()
-        self._returned: deque[Claim] = deque()
+        self._returned: deque[Turn] = deque()
+        self._called: deque[Turn] = deque()
+        self._numbers = count()
         self.waited = 0
         self.refused = 0
         self.only: Bucket | Window = self._made(clock.monotonic())
@@ -70,36 +73,95 @@ class Desk:
     def admit(self, demand: Demand, now: float) -> bool:
         """Take permits, if they are there and nobody waits."""
         with self._lock:
-            return self._state_locked(demand.key, now).take(demand.weight, now)
+            taken = self._state_locked(demand.key, now).take(demand.weight, now)
+        if self._returned:
+            self._serve()
+        return taken
 
     def _admit_one(self, now: float) -> bool:
         weight: Any = self.config.weight
         with self._lock:
-            return self.only.take(weight, now)
+            taken = self.only.take(weight, now)
+        if self._returned:
+            self._serve()
+        return taken
 
-    def claim(self, demand: Demand, max_wait: float, left: float) -> Claim:
-        """Take permits now or set some aside; see `Permits.reserve`."""
-        with self._lock:
-            now = clock.monotonic()  # here, so that no two claims see time go backwards
-            self._take_back_locked(now)
-            claim = self._state_locked(demand.key, now).reserve(demand.weight, now, max_wait, left)
-            if not claim.granted:
-                self.refused += 1
-            elif claim.wait:
+    def claim(self, demand: Demand, max_wait: float, left: float, make: Callable[[], Any]) -> Turn | float | None:
+        """Take permits, or stand in the line for them, or neither if that would take too long.
+
+        Args:
+            demand: How many, and whose.
+            max_wait: Seconds that the call waits at most.
+            left: Seconds until its deadline: the wait has to be shorter.
+            make: Makes what wakes it, if it has to wait.
+
+        Returns:
+            `None` if they were taken; the turn of a call that has to wait; seconds for one that would wait too long.
+        """
+        try:
+            with self._lock:
+                now = clock.monotonic()  # here, so that no two calls see time go backwards
+                self._take_back_locked(now)
+                state = self._state_locked(demand.key, now)
+                state.correct(now)
+                if state.take(demand.weight, now):
+                    return None
+                line, weight = state.line, demand.weight
+                wait = state.wait(weight, now) if line is None else line.estimate(weight, now)
+                if not wait:  # by the last bit of a float
+                    state.begin(weight, now)
+                    return None
+                if wait > max_wait or wait >= left:
+                    self.refused += 1
+                    return wait
+                if line is None:
+                    line = state.line = Line(state, self._called.append)
+                turn = line.join(next(self._numbers), weight, now, wait, make())
                 self.waited += 1
-            return claim
+                return turn
+        finally:
+            self._serve()
 
-    def give_back(self, claim: Claim) -> None:
-        """Give back what was set aside and will not be used, once; from anywhere."""
-        self._returned.append(claim)
+    def look(self, turn: Turn, left: float, make: Callable[[], Any], *, woken: bool) -> float:
+        """Begin, if that may be; see `Line.look`.
+
+        Args:
+            turn: Whose turn it may be.
+            left: Seconds until its deadline: if it would have to wait longer, it leaves, and was refused.
+            make: Makes what wakes it, if it has to wait on.
+            woken: Whether somebody has woken it, and not the time.
+        """
+        try:
+            with self._lock:
+                now = clock.monotonic()
+                if not woken and now <= turn.asked:  # by this clock no time has passed: it is frozen, or went backwards
+                    now = turn.due
+                self._take_back_locked(now)
+                wait = turn.line.look(turn, now)
+                if wait:
+                    turn.waiter = make()
+                    if wait >= left:
+                        turn.line.leave(turn, now)
+                        self.refused += 1
+                return wait
+        finally:
+            self._serve()
+
+    def give_back(self, turn: Turn) -> None:
+        """Take a call out of the line that will not come, once; from anywhere."""
+        self._returned.append(turn)
+        self._serve()
 
     def available(self, key: Key) -> int:
         """Tell how many permits could be taken now."""
-        with self._lock:
-            now = clock.monotonic()
-            self._take_back_locked(now)
-            state = self._states.get(key) if self.config.key is not None else self.only
-            return self.config.most if state is None else state.available(now)
+        try:
+            with self._lock:
+                now = clock.monotonic()
+                self._take_back_locked(now)
+                state = self._states.get(key) if self.config.key is not None else self.only
+                return self.config.most if state is None else state.available(now)
+        finally:
+            self._serve()
 
     @property
     def keys(self) -> int:
@@ -107,23 +169,44 @@ class Desk:
         return len(self._states)
 
     def reconfigure(self, config: RateLimitConfig) -> None:
-        """Go on with other limits."""
-        with self._lock:
-            now = clock.monotonic()
-            self._take_back_locked(now)
-            self.config = config
-            for state in (self.only, *self._states.values()):
-                state.reconfigure(config, now)
-            while len(self._states) > config.max_keys:
-                self._evict_locked(now)
+        """Go on with other limits; those who wait keep their places."""
+        try:
+            with self._lock:
+                now = clock.monotonic()
+                self._take_back_locked(now)
+                self.config = config
+                for state in (self.only, *self._states.values()):
+                    state.correct(now)
+                    state.reconfigure(config, now)
+                    _call(state, now)
+                while len(self._states) > config.max_keys:
+                    self._evict_locked(now)
+        finally:
+            self._serve()
+
+    def reset(self) -> None:
+        """Begin anew with all permits there, no key known and nothing counted; those who wait keep their places."""
+        try:
+            with self._lock:
+                now = clock.monotonic()
+                self._take_back_locked(now)
+                self.waited = self.refused = 0
+                for state in (self.only, *self._states.values()):
+                    state.reset(now)
+                    _call(state, now)
+                for key in [key for key, state in self._states.items() if not state.queued]:
+                    del self._states[key]
+        finally:
+            self._serve()
 
     def after_fork(self) -> None:
         """Begin anew in the child: those who held the lock, or waited, are not there."""
         self._lock = RLock()
         self._returned.clear()
-        now = clock.monotonic()
+        self._called.clear()
         for state in (self.only, *self._states.values()):
-            state.desert(now)
+            if state.line is not None:
+                state.line.desert()
 
     def _made(self, now: float) -> Bucket | Window:
         config = self.config
@@ -148,6 +231,32 @@ class Desk:
         del self._states[next((key for key in oldest if self._states[key].idle(now)), oldest[0])]
 
     def _take_back_locked(self, now: float) -> None:
-        while self._returned:
-            claim = self._returned.popleft()
-            claim.state.cancel(claim, now)
+        while (turn := _next(self._returned)) is not None:
+            turn.line.leave(turn, now)
+
+    def _serve(self) -> None:
+        """Take back what was given back, and wake those who were called; whoever holds the lock does it afterwards."""
+        while (self._returned or self._called) and not self._lock._is_owned():
+            while (turn := _next(self._called)) is not None:
+                if not turn.waiter.wake():  # its loop is closed
+                    self._returned.append(turn)
+            if self._returned:
+                if not self._lock.acquire(blocking=False):
+                    return
+                try:
+                    self._take_back_locked(clock.monotonic())
+                finally:
+                    self._lock.release()
+
+
+def _next(turns: deque[Turn]) -> Turn | None:
+    """Take the first one out; between a look and that, another thread may have taken it."""
+    try:
+        return turns.popleft()
+    except IndexError:
+        return None
+
+
+def _call(state: Bucket | Window, now: float) -> None:
+    if state.line is not None:
+        state.line.call(now)

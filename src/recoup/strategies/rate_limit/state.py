@@ -4,8 +4,12 @@
 
 The n-th permit taken since then is there at `since + (n - burst) * step`: this is the virtual scheduling form of the
 generic cell rate algorithm. To count whole permits, and not to add up the intervals, makes it exact: no error grows
-with the number of calls. A moment in the future may be promised, so nobody has to stand in a queue: a call that has to
-wait knows for how long. Moments are promised in order of arrival, and whoever comes while one is promised comes later.
+with the number of calls. Only what was really taken is in here. Those who wait stand in a line (`line.py`), and while
+anybody does (`queued`), nobody else gets a permit.
+
+A call that has waited begins a little late, because timers are late. If the bucket has run over meanwhile by no more
+than LATE, that is forgiven: it counts from the moment at which it might have begun. Otherwise every call would push
+those behind it back a little, and the rate would never be reached.
 
 `admit` takes no lock, so that a call which finds its permit pays for no more than a few sums. That is exact on an
 interpreter with a GIL, because a thread gives up the GIL only where something is called or a loop goes round: between
@@ -14,28 +18,30 @@ uses `take` instead. All others are called by whoever holds the lock of the limi
 the same way, so `admit` may come between them anywhere. So may a signal handler or a finaliser that makes a call of its
 own. Only a debugger that stops between two lines of `admit` can make two threads take one permit.
 
-A claim that is given back is free again only if nobody was promised a later moment: those who come after it keep
-theirs, and nobody new may go before them. So it waits in the row until all behind it are given back as well, or until
-its moment has passed and nobody can have it any more.
-
-Source: ITU-T Recommendation I.371, "generic cell rate algorithm", virtual scheduling. What a cancelled reservation may
-give back: Go's `golang.org/x/time/rate`, `Reservation.CancelAt`.
+Source: ITU-T Recommendation I.371, "generic cell rate algorithm", virtual scheduling; its "cell delay variation
+tolerance" is what LATE forgives.
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
 
-from recoup.strategies.rate_limit.claims import TICK, Claim
+from recoup.strategies.rate_limit.turns import TICK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from recoup.strategies.rate_limit.config import RateLimitConfig
+    from recoup.strategies.rate_limit.line import Line
 
-__all__ = ["Bucket"]
+__all__ = ["LATE", "Bucket"]
+
+LATE = 0.001
+"""Seconds that a call which has waited may begin late without pushing back the others: event loops round to these."""
+
+_LEAST = 1e-18
+"""Seconds between two permits at the least: far less than any clock tells, and so much that it can be divided by."""
 
 
 class Bucket:
@@ -46,134 +52,103 @@ class Bucket:
         now: The time, at which the bucket is full.
     """
 
-    __slots__ = ("_burst", "_era", "_promised", "_row", "_seen", "_since", "_step", "_taken", "_weight")
+    __slots__ = ("_since", "_step", "_taken", "_weight", "line", "most", "queued")
 
     def __init__(self, config: RateLimitConfig, now: float) -> None:
-        self._burst, self._step, self._weight = _figures(config)
+        self.most, self._step, self._weight = _figures(config)
+        self.line: Line | None = None
+        self.queued = 0
         self._since = now
         self._taken = 0
-        self._remember(now)
-        self._row: deque[Claim] | None = None  # claims whose moment is to come, in order; those given back included
-
-    def _remember(self, now: float) -> None:
-        """Take note of how things are, and when: if they are still so, nobody has come since."""
-        self._seen, self._promised, self._era = now, self._taken, self._since
 
     def admit(self, now: float) -> bool:
         """Take what a call takes that says nothing else, if it is there and nobody waits; without the lock."""
+        if self.queued:
+            return False
         taken = self._taken
         if self._since + taken * self._step <= now:
             self._since = now
             self._taken = self._weight
             return True
         taken += self._weight
-        if self._since + (taken - self._burst) * self._step > now + TICK:
+        if self._since + (taken - self.most) * self._step > now + TICK:
             return False
         self._taken = taken
         return True
 
     def take(self, weight: int, now: float) -> bool:
         """Take permits, if they are there and nobody waits."""
+        if self.queued:
+            return False
         taken, since = self._taken, self._since
         if since + taken * self._step <= now:
             taken, since = 0, now
         taken += weight
-        if since + (taken - self._burst) * self._step > now + TICK:
+        if since + (taken - self.most) * self._step > now + TICK:
             return False
         self._since, self._taken = since, taken
         return True
 
-    def reserve(self, weight: int, now: float, max_wait: float, left: float) -> Claim:
-        """Take permits now, or set aside those that come first and are not promised to anybody."""
-        self._correct(now)
+    def begin(self, weight: int, now: float) -> None:
+        """Take permits for a call that has waited for them, and was told to wait no longer."""
+        weight = min(weight, self.most)  # the limits may have changed: then it takes what there can be
+        taken, since = self._taken, self._since
+        full = since + taken * self._step
+        if full <= now:
+            taken, since = 0, full if now - full <= LATE else now
+        self._since, self._taken = since, taken + weight
+
+    def wait(self, weight: int, now: float, unit: int = 1, waste: int = 0) -> float:  # noqa: ARG002 - nothing is left
+        """Tell in how many seconds so many permits will have come, if nobody takes any; also more than `most`."""
         taken, since = self._taken, self._since
         if since + taken * self._step <= now:
             taken, since = 0, now
-        taken += weight
-        wait = since + (taken - self._burst) * self._step - now
-        if wait <= TICK:
-            wait = 0.0
-        granted = not wait or (wait <= max_wait and wait < left)
-        if granted:
-            self._since, self._taken = since, taken
-            self._remember(now)
-        claim = Claim(self, weight, wait, granted=granted, place=taken, era=since)
-        if granted and wait:
-            if self._row is None:
-                self._row = deque()
-            self._row.append(claim)
-            while self._row[0].era != since or self._moment(self._row[0]) <= now:
-                self._row.popleft()
-        return claim
-
-    def cancel(self, claim: Claim, now: float) -> None:
-        """Take back what was set aside for a call that will not come, as far as others can still have it."""
-        self._correct(now)
-        claim.granted = False
-        row = self._row
-        while row and not row[-1].granted:
-            last = row.pop()
-            if last.era == self._since and last.place == self._taken:
-                self._taken -= last.weight
-        self._remember(now)
+        wait = since + (taken + weight - self.most) * self._step - now
+        return 0.0 if wait <= TICK else wait
 
     def available(self, now: float) -> int:
         """Tell how many permits could be taken now."""
+        if self.queued:
+            return 0
         came = math.floor((now + TICK - self._since) / self._step)
-        return max(0, min(self._burst, self._burst - self._taken + came))
+        return max(0, min(self.most, self.most - self._taken + came))
 
     def idle(self, now: float) -> bool:
         """Tell whether nothing would be lost by beginning anew."""
-        return self._since + self._taken * self._step <= now
+        return not self.queued and self._since + self._taken * self._step <= now
+
+    def correct(self, now: float) -> None:
+        """Go back with a clock that went backwards, as far as can be known (rule G12)."""
+        since = self._since
+        back = since + (self._taken - self.most) * self._step - now  # when the last one was taken, it was there
+        back = max(back, since - now)
+        if back > TICK:
+            if self._since == since:
+                self._since = since - back
+            if self.line is not None:
+                self.line.shift(back)
 
     def reconfigure(self, config: RateLimitConfig, now: float) -> None:
-        """Go on with another rate; what was taken stays taken, and what was promised stays promised."""
-        self._correct(now)
-        self._row = None  # who waits keeps the moment that was promised; there is nothing to be given back
-        burst, step, weight = _figures(config)
+        """Go on with another rate; what was taken stays taken."""
+        most, step, weight = _figures(config)
         while True:
             since, taken = self._since, self._taken
-            end = since + (taken - self._burst) * self._step  # when the bucket is empty, or was
-            kept = min((now - end) / self._step, float(self._burst), float(burst))
+            end = since + (taken - self.most) * self._step  # when the bucket is empty, or was
+            kept = min((now - end) / self._step, float(self.most), float(most))
             if kept > 0:
                 end = now - kept * step
             whole = math.floor((now - end) / step)
             if self._since == since and self._taken == taken:
-                self._since, self._taken = end + whole * step, burst - whole
-                self._burst, self._step, self._weight = burst, step, weight
+                self._since, self._taken = end + whole * step, most - whole
+                self.most, self._step, self._weight = most, step, weight
                 break
-        self._remember(now)
 
-    def desert(self, now: float) -> None:
-        """Take back all that was set aside: those who waited are gone."""
-        self._row = None
-        if self._end() > now:
-            self._since, self._taken = now, self._burst
-        self._remember(now)
-
-    def _end(self) -> float:
-        """Give the moment at which the last permit that was taken is there: the bucket is empty then."""
-        return self._since + (self._taken - self._burst) * self._step
-
-    def _moment(self, claim: Claim) -> float:
-        place: int = claim.place
-        return self._since + (place - self._burst) * self._step
-
-    def _correct(self, now: float) -> None:
-        """Go back with a clock that went backwards, as far as can be known (rule G12)."""
-        since, taken = self._since, self._taken
-        back = max(self._seen - now, since - now)
-        if since != self._era or taken != self._promised:  # somebody came at once: it was there
-            back = max(back, since + (taken - self._burst) * self._step - now - TICK)
-        if back > 0:
-            for claim in self._row or ():
-                claim.era -= back
-            if self._since == since:
-                self._since = since - back
-            self._remember(now)
+    def reset(self, now: float) -> None:
+        """Begin anew with all permits there."""
+        self._since, self._taken = now, 0
 
 
 def _figures(config: RateLimitConfig) -> tuple[int, float, int]:
     """Give the most permits at once, the seconds between two, and how many a call takes that says nothing else."""
     per: Any = config.per  # the config has made it seconds
-    return config.most, per / config.rate, config.weight if isinstance(config.weight, int) else 1
+    return config.most, max(per / config.rate, _LEAST), config.weight if isinstance(config.weight, int) else 1

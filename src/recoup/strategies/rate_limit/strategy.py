@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from recoup._core import checks, clock, emit, mode, timing
+from recoup._core import checks, clock, mode, options, waiting
 from recoup._core.strategy import Pump, Strategy, Worst
-from recoup.errors import RateLimitExceeded
-from recoup.strategies.rate_limit import pumps
-from recoup.strategies.rate_limit.config import RateLimitConfig, check_change
+from recoup.strategies.rate_limit import pumps, waits
+from recoup.strategies.rate_limit.config import RateLimitConfig
 from recoup.strategies.rate_limit.desk import Demand, Desk
 from recoup.strategies.rate_limit.weighing import NO_KEY, Scales, checked_key, checked_weight
 from recoup.strategies.rate_limit.words import says
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from recoup._core.chain import Pending
     from recoup._core.colour import Colour
     from recoup._core.strategy import Place
-    from recoup.strategies.rate_limit.claims import Claim
 
 __all__ = ["RateLimiter"]
 
@@ -35,8 +32,9 @@ class RateLimiter(Strategy):
     (`with limiter:`, `async with limiter:`). `acquire`, `acquire_async` and `try_acquire` take permits by themselves.
 
     A call knows when it is made how long it has to wait, so one that would wait too long is refused before it waits.
-    Moments are given in order of arrival. A call that is cancelled while it waits gives its permits back; one that
-    begins has used them, whatever becomes of it.
+    Calls begin in order of arrival, and never faster than the limits say, also after a loop was blocked or the process
+    stood still. When a call is cancelled while it waits, those behind it move up; one that begins has used its permits,
+    whatever becomes of it.
 
     Args:
         config: The limits. There is no default: what a service allows, nobody can guess.
@@ -109,7 +107,7 @@ class RateLimiter(Strategy):
         demand = self._demand(weight, key)
         if mode.active and mode.off():
             return True
-        return self._desk.claim(demand, 0.0, math.inf).granted
+        return self._desk.claim(demand, 0.0, math.inf, waiting.for_thread) is None
 
     def acquire(self, weight: int | None = None, *, key: Hashable = NO_KEY) -> None:
         """Take permits, waiting for them in plain code.
@@ -133,7 +131,7 @@ class RateLimiter(Strategy):
         """Change the limits while calls are made and wait.
 
         Write `limiter.reconfigure(rate=5)`, which keeps all other fields, or give a whole config. What was taken stays
-        taken, and calls that wait keep the moments that they were promised.
+        taken. Calls that wait keep their places, and begin as the new limits let them: earlier or later.
 
         Args:
             config: The new limits; `None` for those that hold now, with changes.
@@ -151,12 +149,34 @@ class RateLimiter(Strategy):
         >>> limiter
         <RateLimiter 'rate_limit' 5 per 1 s, 2 available>
         """
-        if config is None:
-            config = replace(self.config, **changes)
-        elif changes:
-            raise TypeError(f"reconfigure() takes a config or fields, not both: {', '.join(sorted(changes))} given")
-        checks.instance("config", config, RateLimitConfig)
-        check_change(self.name, self.config, config)
+        super().reconfigure(config, **changes)
+
+    def reset(self) -> None:
+        """Begin anew: all permits are there, no key is known, and nothing was counted.
+
+        The limits stay. Calls that wait keep their places, and begin as far as the new permits go.
+
+        Any thread or task may call this at any time.
+
+        >>> limiter = RateLimiter(RateLimitConfig(rate=1, per=60))
+        >>> limiter.try_acquire(), limiter.try_acquire()
+        (True, False)
+        >>> limiter.reset()
+        >>> limiter.try_acquire()
+        True
+        """
+        self._desk.reset()
+
+    def _settled(self, config: RateLimitConfig) -> None:
+        now = self.config
+        options.same(
+            self,
+            mode=(now.mode, config.mode),
+            key=(now.key is None, config.key is None),
+            weight=(callable(now.weight), callable(config.weight)),
+        )
+
+    def _adopt(self, config: RateLimitConfig) -> None:
         self._desk.reconfigure(config)
 
     def __enter__(self) -> Self:
@@ -222,63 +242,13 @@ class RateLimiter(Strategy):
             )
         return Demand(weight, checked_key("key", key))
 
-    def _claim(self, demand: Demand | None) -> Claim | None:
-        """Set permits aside; `None` if there is nothing to wait for.
-
-        Raises:
-            RateLimitExceeded: If they would be there too late.
-        """
-        if mode.active and mode.off():
-            return None
-        if demand is None:  # of a call whose arguments do not matter
-            demand = self._demand(None, NO_KEY)
-        longest: Any = self.config.max_wait
-        left = timing.time_left()
-        claim = self._desk.claim(demand, longest, math.inf if left is None else left)
-        if not claim.granted:
-            raise self._refusal(claim, longest if left is None else min(left, longest))
-        if not claim.wait:
-            return None
-        if mode.active and mode.instant():
-            self._desk.give_back(claim)
-            return None
-        if emit.listeners:
-            from recoup.events import CallDelayed  # noqa: PLC0415 - nobody pays for events who does not listen
-
-            emit.tell(CallDelayed(self.name, claim.wait))
-        return claim
-
-    def _refusal(self, claim: Claim, patience: float) -> RateLimitExceeded:
-        """Make the error of a call that would wait too long, and tell listeners about it."""
-        if emit.listeners:
-            from recoup.events import CallRefused  # noqa: PLC0415 - nobody pays for events who does not listen
-
-            emit.tell(CallRefused(self.name, "rate_limit", claim.wait))
-        per: Any = self.config.per
-        return RateLimitExceeded(
-            name=self.name, retry_after=claim.wait, rate=self.config.rate, per=per, patience=patience
-        )
-
     def _wait(self, demand: Demand | None = None) -> None:
         """Wait for permits in plain code."""
-        claim = self._claim(demand)
-        if claim is not None:
-            try:
-                clock.pause(claim.wait)
-            except BaseException:
-                self._desk.give_back(claim)
-                raise
+        waits.wait(self, self._demand(None, NO_KEY) if demand is None else demand)
 
     async def _wait_async(self, demand: Demand | None = None) -> None:
         """Wait for permits in async code."""
-        claim = self._claim(demand)
-        if claim is not None:
-            try:
-                with timing.queueing():  # if the deadline's timer cancels us here, the function was never asked
-                    await clock.pause_async(claim.wait)
-            except BaseException:
-                self._desk.give_back(claim)
-                raise
+        await waits.wait_async(self, self._demand(None, NO_KEY) if demand is None else demand)
 
 
 def _after_one(admit: Callable[..., bool], *, handed: bool) -> Callable[..., bool]:

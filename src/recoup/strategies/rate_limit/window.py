@@ -2,13 +2,11 @@
 
     taken at t --counts until--> t + per
 
-To remember every call would take memory for each. Calls are remembered in slices instead: those that begin within a
-20th of the window count together, all of them until the last one's time is over. So the limit is never exceeded in any
-time of `per`, a permit counts at most 5 % longer than it must, and calls that are further apart are exact. There are at
-most 22 slices in a window, whatever its length and whatever the traffic, and as many again for each window that calls
-wait ahead. A call that has to wait is told the moment at which enough of the others stop to count; it is set aside as
-if it began then. Several that wait for the same are told moments a little apart, within a slice: timers that strike
-together strike in any order.
+To remember every call would take memory for each. So calls are remembered in slices: calls that begin at one moment
+make one, and when there are SLICES of them, also those that begin within a 20th of the window, all of them until the
+last one's time is over. So the limit is never exceeded in any time of `per`, a permit counts at most 5 % longer than it
+must, and up to SLICES calls in a window are exact. There are at most 41 slices, whatever the window and the traffic.
+Only what was really taken is in here; those who wait stand in a line (`line.py`).
 
 Who holds the lock: whoever calls a method.
 
@@ -18,33 +16,30 @@ segment's end comes back up to a segment too early, here it comes back late.
 
 from __future__ import annotations
 
-import math
-
-from recoup.strategies.rate_limit.claims import TICK, Claim
+from recoup.strategies.rate_limit.turns import TICK
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from recoup.strategies.rate_limit.config import RateLimitConfig
+    from recoup.strategies.rate_limit.line import Line
 
 __all__ = ["SLICES", "Slice", "Window"]
 
 SLICES = 20
 """Into how many slices a window is cut: a permit counts up to this part of a window too long."""
-_APART = 5e-5
-"""Seconds between two that wait for the same: what timers of a loop differ by (15 us, a few more when it is busy)."""
 
 
 class Slice:
-    """Permits that stop to count together: taken (or promised) from `first` to `last`."""
+    """Permits that stop to count together: taken from `first` to `last`."""
 
     __slots__ = ("count", "first", "last")
 
-    def __init__(self, moment: float, count: int) -> None:
+    def __init__(self, moment: float) -> None:
         self.first = moment
         self.last = moment
-        self.count = count
+        self.count = 0
 
 
 class Window:
@@ -55,85 +50,99 @@ class Window:
         now: The time.
     """
 
-    __slots__ = ("_ahead", "_apart", "_per", "_rate", "_seen", "_slices", "_total", "_width")
+    __slots__ = ("_per", "_slices", "_total", "_width", "line", "most", "queued")
 
-    def __init__(self, config: RateLimitConfig, now: float) -> None:
+    def __init__(self, config: RateLimitConfig, now: float) -> None:  # noqa: ARG002 - as a bucket is made
         self._limit(config)
-        self._slices: list[Slice] = []
+        self.line: Line | None = None
+        self.queued = 0
+        self._slices: list[Slice] = []  # at most 41, so that to drop the first costs little; a deque is thrice as large
         self._total = 0
-        self._seen = now  # when a claim was looked at last
-        self._ahead = -math.inf  # the last moment that was promised
 
     def _limit(self, config: RateLimitConfig) -> None:
         per: Any = config.per  # the config has made it seconds
         self._per: float = per
         self._width: float = per / SLICES
-        self._apart = min(_APART, self._width / config.rate)
-        self._rate = config.rate
+        self.most = config.rate
 
     def take(self, weight: int, now: float) -> bool:
         """Take permits, if they are there and nobody waits."""
-        self._forget(now)
-        if self._total + weight > self._rate or self._end(now) > now:
+        if self.queued:
             return False
-        self._put(weight, now, now)
+        self._forget(now)
+        if self._total + weight > self.most or (self._slices and self._slices[-1].last > now):
+            return False
+        self._put(weight, now)
         return True
 
-    def reserve(self, weight: int, now: float, max_wait: float, left: float) -> Claim:
-        """Take permits now, or set aside those that come first and are not promised to anybody."""
-        self._correct(now)
-        self._forget(now)
-        end, moment = self._end(now), self._free(weight, now)
-        if now < end and moment <= end:
-            moment = end + self._apart
-        wait = moment - now
-        if wait <= TICK:
-            moment, wait = now, 0.0
-        if wait and (wait > max_wait or wait >= left):
-            return Claim(self, weight, wait, granted=False, place=None, era=now)
-        self._seen = now
-        if wait:
-            self._ahead = moment
-        return Claim(self, weight, wait, granted=True, place=self._put(weight, moment, now), era=now)
+    def begin(self, weight: int, now: float) -> None:
+        """Take permits for a call that has waited for them, and was told to wait no longer."""
+        self._put(min(weight, self.most), now)
 
-    def cancel(self, claim: Claim, now: float) -> None:
-        """Take back what was set aside for a call that will not come, as far as others can still have it."""
-        self._correct(now)
+    def wait(self, weight: int, now: float, unit: int = 1, waste: int = 0) -> float:
+        """Tell in how many seconds so many permits will have come, if nobody takes any; also more than `most`.
+
+        With more than `most`, those who take them wait for each other, window after window. How many fit into one
+        depends on how their weights follow each other: at least as many as is assumed, so nobody begins later.
+        """
         self._forget(now)
-        part, slices = claim.place, self._slices
-        if not isinstance(part, Slice) or part not in slices:
-            return
-        part.count -= claim.weight
-        self._total -= claim.weight
-        while slices and not slices[-1].count:
-            slices.pop()
-        self._seen, self._ahead = now, self._end(-math.inf)
+        windows = 0
+        if weight > self.most:
+            windows, weight = self._ahead(weight, unit, waste)
+        over = self._total + weight - self.most
+        wait = 0.0
+        parts = iter(self._slices)
+        while over > 0:
+            part = next(parts)
+            over -= part.count
+            wait = part.last + self._per - now
+        return wait + windows * self._per
+
+    def _ahead(self, weight: int, unit: int, waste: int) -> tuple[int, int]:
+        """Give a number of windows, and how many permits are left that have to come before them, at most.
+
+        One window has room for all but the waste. And as the first of each window did not fit into the one before, any
+        two of them have room for more than `most`.
+        """
+        one = (self.most - waste) // unit * unit
+        two = self.most // unit * unit + unit
+        over = weight - self.most
+        if 2 * one >= two:
+            windows = -(-over // one)
+            return windows, weight - windows * one
+        pairs, rest = divmod(over, two)
+        windows = 2 * pairs + (rest > 0) + (rest > one)
+        return windows, max(0, weight - pairs * two - (0 if not rest else one if rest <= one else two))
 
     def available(self, now: float) -> int:
         """Tell how many permits could be taken now."""
-        if self._end(now) > now + TICK:
+        if self.queued:
             return 0
-        return max(0, self._rate - sum(each.count for each in self._slices if each.last + self._per > now + TICK))
+        return max(0, self.most - sum(each.count for each in self._slices if each.last + self._per > now + TICK))
 
     def idle(self, now: float) -> bool:
         """Tell whether nothing would be lost by beginning anew."""
-        return self._end(-math.inf) + self._per <= now
+        return not self.queued and (not self._slices or self._slices[-1].last + self._per <= now)
+
+    def correct(self, now: float) -> None:
+        """Go back with a clock that went backwards, as far as can be known (rule G12)."""
+        back = self._slices[-1].last - now if self._slices else 0.0
+        if back > 0:
+            for each in self._slices:
+                each.first -= back
+                each.last -= back
+            if self.line is not None:
+                self.line.shift(back)
 
     def reconfigure(self, config: RateLimitConfig, now: float) -> None:
-        """Go on with another rate; what was taken stays taken, and what was promised stays promised."""
-        self._correct(now)
+        """Go on with another rate; what was taken stays taken."""
         self._forget(now)
         self._limit(config)
 
-    def desert(self, now: float) -> None:
-        """Take back all that was set aside: those who waited are gone."""
-        while self._slices and self._slices[-1].last > now:
-            self._total -= self._slices.pop().count
-        self._seen, self._ahead = now, self._end(-math.inf)
-
-    def _end(self, otherwise: float) -> float:
-        """Give the last moment that was taken or promised."""
-        return self._slices[-1].last if self._slices else otherwise
+    def reset(self, now: float) -> None:  # noqa: ARG002 - as a bucket is reset
+        """Begin anew with all permits there."""
+        self._slices.clear()
+        self._total = 0
 
     def _forget(self, now: float) -> None:
         """Drop what counts no longer."""
@@ -141,36 +150,12 @@ class Window:
         while slices and slices[0].last + self._per <= now + TICK:
             self._total -= slices.pop(0).count
 
-    def _free(self, weight: int, now: float) -> float:
-        """Give the moment at which so many permits do not count any more that there is room."""
-        room = self._rate - weight
-        for each in reversed(self._slices):
-            room -= each.count
-            if room < 0:
-                return each.last + self._per
-        return now
-
-    def _put(self, weight: int, moment: float, now: float) -> Slice:
-        """Count permits from a moment on, which is not before the last one."""
-        last = self._slices[-1] if self._slices else None
-        # One to come is not counted with one that has come: if it is given back, nothing of it may stay.
-        if last is None or moment - last.first >= self._width or last.first <= now < moment:
-            last = Slice(moment, 0)
-            self._slices.append(last)
-        last.last = max(last.last, moment)
+    def _put(self, weight: int, now: float) -> None:
+        """Count permits from now on."""
+        slices = self._slices
+        if not slices or (slices[-1].last < now and (len(slices) < SLICES or now - slices[-1].first >= self._width)):
+            slices.append(Slice(now))
+        last = slices[-1]
+        last.last = max(last.last, now)
         last.count += weight
         self._total += weight
-        return last
-
-    def _correct(self, now: float) -> None:
-        """Go back with a clock that went backwards, as far as can be known (rule G12)."""
-        back = self._seen - now
-        end = self._end(now)
-        if end != self._ahead:  # taken at once: then that was the time
-            back = max(back, end - now)
-        if back > 0:
-            self._seen = now
-            self._ahead -= back
-            for each in self._slices:
-                each.first -= back
-                each.last -= back
