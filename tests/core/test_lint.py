@@ -18,6 +18,7 @@ from recoup import (
     explain,
     fallback,
     inject_faults,
+    rate_limit,
     retry,
 )
 
@@ -45,6 +46,8 @@ WRONG: list[tuple[list[Any], str]] = [
     ),
     ([faults, again], "fault_injection stands outside retry.*put @inject_faults right above the function"),
     ([answer, faults, inject_faults(delay=1), limit], "fault_injection stands outside deadline"),
+    ([rate_limit(rate=5), again], "rate_limit stands outside retry: it counts calls.*put @rate_limit below @retry"),
+    ([rate_limit(rate=5), once, again], "rate_limit stands outside retry"),
 ]
 RIGHT: list[list[Any]] = [
     [answer, again, circuit_breaker(), limit, bulkhead()],
@@ -57,6 +60,10 @@ RIGHT: list[list[Any]] = [
     [again, again],
     [again, circuit_breaker(), faults],
     [again, faults, inject_faults(delay=1)],
+    [again, rate_limit(rate=5)],
+    [rate_limit(rate=5), once],
+    [rate_limit(rate=5), again, rate_limit(rate=9)],
+    [rate_limit(rate=5, max_wait=0), again],
 ]
 
 

@@ -41,6 +41,8 @@ def lints(layers: Sequence[Strategy]) -> list[str]:
                 "adaptive_throttle stands outside retry: a whole series of attempts counts as one call, and none of "
                 "them can be held back; put @adaptive_throttle below @retry"
             )
+        if outer.kind == "rate_limit" and "retry" in kinds:
+            found.extend(_limit_outside_retry(outer, inside[kinds.index("retry") :]))
         if outer.kind == "deadline" and "retry" in kinds:
             found.extend(_deadline_outside_retry(outer, inside[kinds.index("retry") :]))
         if outer.kind == "fault_injection" and "fault_injection" not in [layer.kind for layer in layers[:index]]:
@@ -85,6 +87,20 @@ def _deadline_outside_retry(deadline: Strategy, inside: Sequence[Strategy]) -> I
         yield (
             f"a deadline of {config.seconds:g} s stands outside retry and nothing limits one attempt: the first "
             "attempt that hangs uses up all of it; give retry an attempt_timeout, or put another @deadline below @retry"
+        )
+
+
+def _limit_outside_retry(limiter: Strategy, inside: Sequence[Strategy]) -> Iterator[str]:
+    """Look for attempts that no limit counts; `inside` begins with the retry.
+
+    A limiter that lets nobody wait may guard a service from its callers, and then it is right to count their calls.
+    """
+    config: Any = getattr(limiter, "config", None)
+    counted = any(layer.kind == "rate_limit" for layer in inside)
+    if config.max_wait and not counted and any(layer.config.max_attempts > 1 for layer in _retries(inside)):
+        yield (
+            "rate_limit stands outside retry: it counts calls, and not their attempts, which is what the service "
+            "counts; put @rate_limit below @retry"
         )
 
 
