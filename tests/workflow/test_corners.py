@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from recoup import ErrorRecoveryConfig, ErrorRecoveryWorkflow, create_circuit_breaker_workflow
+from recoup import ErrorRecoveryConfig, ErrorRecoveryWorkflow, compensate, create_circuit_breaker_workflow
 from recoup._core import waiting
 from recoup.workflow import metrics, watch
 from recoup.workflow.record import ExecutionRecord, current
@@ -19,7 +19,7 @@ def test_what_watches_outside_an_execution_sees_nothing() -> None:
     assert current.get() is None
     outcome = watch.Outcome(lambda _: None, lambda _: None)
     outcome._succeeded()
-    watch.Undoing([print])._failed(OSError())
+    watch.Undoing(compensate(print))._failed(OSError())
     tries = watch.Tries()
     tries._begun()
     tries._failed(OSError())

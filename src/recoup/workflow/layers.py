@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from recoup._core.conditions import when
+from recoup._core.options import same
 from recoup.strategies.bulkhead.config import BulkheadConfig
 from recoup.strategies.bulkhead.strategy import Bulkhead
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
@@ -21,9 +22,17 @@ from recoup.strategies.retry.strategy import RetryExecutor
 from recoup.workflow.config import RecoveryStrategy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from recoup._core.strategy import Strategy
+    from recoup.strategies.compensation.config import CompensationConfig
+    from recoup.strategies.rate_limit.config import RateLimitConfig
     from recoup.workflow.config import ErrorRecoveryConfig
 
-__all__ = ["Layers", "build"]
+    T = TypeVar("T")
+
+__all__ = ["Configs", "Layers", "adopt", "build", "configs", "settled"]
 
 
 class Layers(NamedTuple):
@@ -47,54 +56,105 @@ class Layers(NamedTuple):
     bulkhead: Bulkhead | None
 
 
-def build(config: ErrorRecoveryConfig, name: str | None) -> Layers:
-    """Make the strategy objects of a configuration."""
-    listed = config.listed
+class Configs(NamedTuple):
+    """The configs of the strategy objects, in the same order; `None` where one is not active."""
 
-    def named(kind: str) -> str | None:
-        return None if name is None else f"{name}.{kind}"
+    fallback: FallbackConfig | None
+    compensation: CompensationConfig | None
+    deadline: DeadlineConfig | None
+    retry: RetryConfig | None
+    breaker: CircuitBreakerConfig | None
+    limiter: RateLimitConfig | None
+    attempt: DeadlineConfig | None
+    bulkhead: BulkheadConfig | None
 
-    fallback = _fallback(config)
-    compensation = config.compensation_config
-    limit: Any = config.global_timeout
-    retry = _retry(config)
-    attempt: Any = None if config.retry_config is None else config.retry_config.attempt_timeout
-    breaker = config.circuit_breaker_config
-    if breaker is None and RecoveryStrategy.CIRCUIT_BREAKER in listed:
+
+def configs(config: ErrorRecoveryConfig) -> Configs:
+    """Work out what each strategy object is told."""
+    breaker, bulkhead, compensation = config.circuit_breaker_config, config.bulkhead_config, config.compensation_config
+    if breaker is None and RecoveryStrategy.CIRCUIT_BREAKER in config.listed:
         breaker = CircuitBreakerConfig()
-    rate = config.rate_limit_config
-    bulkhead = config.bulkhead_config
-    if bulkhead is None and RecoveryStrategy.BULKHEAD in listed:
+    if bulkhead is None and RecoveryStrategy.BULKHEAD in config.listed:
         bulkhead = BulkheadConfig()
-    return Layers(
-        fallback=None if fallback is None else Fallback(fallback, name=named("fallback")),
-        compensation=None
-        if compensation is None
-        else Compensation(replace(compensation, raise_original=True), name=named("compensation")),
-        deadline=None if limit is None else _limiter(limit, "global_timeout", name),
-        retry=None if retry is None else _executor(retry, config, named("retry")),
-        breaker=None if breaker is None else CircuitBreaker(breaker, name=named("circuit_breaker")),
-        limiter=None if rate is None else RateLimiter(rate, name=named("rate_limit")),
-        attempt=None if attempt is None else _limiter(attempt, "attempt_timeout", name),
-        bulkhead=None if bulkhead is None else Bulkhead(bulkhead, name=named("bulkhead")),
+    attempt = None if config.retry_config is None else config.retry_config.attempt_timeout
+    return Configs(
+        fallback=_fallback(config),
+        compensation=None if compensation is None else replace(compensation, raise_original=True),
+        deadline=_limit(config.global_timeout),
+        retry=_retry(config),
+        breaker=breaker,
+        limiter=config.rate_limit_config,
+        attempt=_limit(attempt),
+        bulkhead=bulkhead,
     )
 
 
-def _limiter(seconds: float, kind: str, name: str | None) -> TimeLimiter:
+def build(config: ErrorRecoveryConfig, name: str | None) -> Layers:
+    """Make the strategy objects of a configuration."""
+    told = configs(config)
+
+    def made(kind: Callable[..., T], config: object, what: str) -> T | None:
+        if config is None:
+            return None
+        return kind(config, name=None if name is None else f"{name}.{what}")
+
+    parts = Layers(
+        fallback=made(Fallback, told.fallback, "fallback"),
+        compensation=made(Compensation, told.compensation, "compensation"),
+        deadline=None if told.deadline is None else _limiter(told.deadline, "global_timeout", name),
+        retry=made(RetryExecutor, told.retry, "retry"),
+        breaker=made(CircuitBreaker, told.breaker, "circuit_breaker"),
+        limiter=made(RateLimiter, told.limiter, "rate_limit"),
+        attempt=None if told.attempt is None else _limiter(told.attempt, "attempt_timeout", name),
+        bulkhead=made(Bulkhead, told.bulkhead, "bulkhead"),
+    )
+    _name_the_bound(parts, config)
+    return parts
+
+
+def settled(workflow: Strategy, parts: Layers, told: Configs) -> None:
+    """Raise for configs that the strategy objects of a workflow cannot change to.
+
+    Raises:
+        ValueError: If a strategy would appear or disappear, or cannot change so.
+        TypeError: If a config does not suit a function that is decorated.
+    """
+    there = zip(Layers._fields, parts, told, strict=True)
+    same(workflow, **{f"whether there is a {kind}": (part is None, new is None) for kind, part, new in there})
+    layers: tuple[Any, ...] = parts
+    for part, new in zip(layers, told, strict=True):
+        if part is not None:
+            part._settled(new)
+
+
+def adopt(parts: Layers, config: ErrorRecoveryConfig) -> None:
+    """Have the strategy objects take over what is new to them."""
+    layers: tuple[Any, ...] = parts
+    for part, new in zip(layers, configs(config), strict=True):
+        if part is not None and part.config is not new:
+            part._adopt(new)
+    _name_the_bound(parts, config)
+
+
+def _name_the_bound(parts: Layers, config: ErrorRecoveryConfig) -> None:
+    """Have retry say which of the two bounds on attempts it was."""
+    retry = config.retry_config
+    if parts.retry is not None and retry is not None:
+        most = retry.max_attempts > config.max_total_attempts
+        parts.retry._plan.limit = "max_total_attempts" if most else "max_attempts"
+
+
+def _limit(seconds: Any) -> DeadlineConfig | None:
     """Limit the time of what is inside; plain functions are only checked between steps."""
-    config = DeadlineConfig(seconds=seconds, mode="cooperative")
+    return None if seconds is None else DeadlineConfig(seconds=seconds, mode="cooperative")
+
+
+def _limiter(config: DeadlineConfig, kind: str, name: str | None) -> TimeLimiter:
     if name is not None:
         return TimeLimiter(config, name=f"{name}.{kind}")
     limiter = TimeLimiter(config)
     limiter._given_name = kind  # for errors; every nameless workflow has one, so it is not listed
     return limiter
-
-
-def _executor(retry: RetryConfig, config: ErrorRecoveryConfig, name: str | None) -> RetryExecutor:
-    executor = RetryExecutor(retry, name=name)
-    if config.retry_config is not None and config.retry_config.max_attempts > config.max_total_attempts:
-        executor._plan.limit = "max_total_attempts"
-    return executor
 
 
 def _fallback(config: ErrorRecoveryConfig) -> FallbackConfig | None:

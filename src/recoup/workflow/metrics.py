@@ -51,25 +51,39 @@ class Metrics:
     """
 
     def __init__(self, *, enabled: bool, alert_threshold: int) -> None:
-        self._enabled = enabled
-        self._threshold = alert_threshold
         self._lock = RLock()
         self._folding = False
+        self.reconfigure(enabled=enabled, alert_threshold=alert_threshold)
         self.reset()
         at_fork(self)
 
+    def reconfigure(self, *, enabled: bool, alert_threshold: int) -> None:
+        """Count or do not; another threshold arms the alert again."""
+        self._enabled = enabled
+        if getattr(self, "_threshold", None) != alert_threshold:
+            self._threshold = alert_threshold
+            self._alert = deque((True,))
+
     def reset(self) -> None:
         """Begin anew: all counters to 0, and the alert is armed again."""
-        self._ended: deque[_Ended] = deque()
-        self._counts = dict.fromkeys(_KEYS, 0)
-        self._last = 0.0
-        self._total = 0.0
+        with self._lock:  # or somebody who folds at the moment brings the old numbers back
+            self._ended: deque[_Ended] = deque()
+            self._counts = dict.fromkeys(_KEYS, 0)
+            self._last = 0.0
+            self._total = 0.0
+        self._alert = deque((True,))
         self._errors = count(1)
 
     def failed(self) -> int | None:
-        """Count a failed execution, answered by a fallback or not; give the count when it reaches the threshold."""
+        """Count a failed execution, answered by a fallback or not; give the count once it reaches the threshold."""
         errors = next(self._errors)  # atomic: each number is given once
-        return errors if errors == self._threshold else None
+        if errors < self._threshold:
+            return None
+        try:
+            self._alert.pop()  # atomic: one of those who come here at the same time gets it
+        except IndexError:
+            return None
+        return errors
 
     def ended(self, record: ExecutionRecord, *, cut: bool = False) -> None:
         """Count an execution that ended; one that was cut off has no outcome, but made its calls all the same."""

@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from contextvars import Token
 
     from recoup._core.strategy import Place
+    from recoup.strategies.compensation.strategy import Compensation
+    from recoup.workflow.layers import Layers
 
-__all__ = ["Account", "Calls", "Outcome", "Tries", "Undoing"]
+__all__ = ["Account", "Calls", "Outcome", "Tries", "Undoing", "between"]
 
 
 class _Watch(Strategy):
@@ -84,13 +86,13 @@ class Outcome(_Watch):
 class Undoing(_Watch):
     """Watches inside compensation: an error that gets here is what it undoes."""
 
-    def __init__(self, actions: Sequence[object]) -> None:
+    def __init__(self, compensation: Compensation) -> None:
         super().__init__()
-        self._actions = actions
+        self._compensation = compensation
 
     def _failed(self, error: BaseException) -> None:  # noqa: ARG002 - which error does not matter
         record = current.get()
-        if record is not None and self._actions and not (mode.active and mode.off()):
+        if record is not None and self._compensation.config.compensation_actions and not (mode.active and mode.off()):
             record.compensated = True
 
 
@@ -166,3 +168,28 @@ def _resume(record: ExecutionRecord) -> Token[ExecutionRecord | None]:
 def _suspend(token: Token[ExecutionRecord | None]) -> None:
     with suppress(ValueError):  # a coroutine that the collector closes runs its last lines in a foreign context
         current.reset(token)
+
+
+def between(parts: Layers, tell: Callable[..., None], tell_async: Callable[..., Any]) -> tuple[Strategy, ...]:
+    """Put the layers that watch between those that act, but for the account, which is outermost.
+
+    Args:
+        parts: Those that act.
+        tell: Told the error of a failed execution.
+        tell_async: The same, in async code.
+    """
+    ordered = (
+        parts.fallback,
+        Outcome(tell, tell_async),
+        parts.compensation,
+        None if parts.compensation is None else Undoing(parts.compensation),
+        parts.deadline,
+        parts.retry,
+        Tries(),
+        parts.breaker,
+        parts.limiter,
+        parts.attempt,
+        parts.bulkhead,
+        Calls(),
+    )
+    return tuple(layer for layer in ordered if layer is not None)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
 
 from recoup._core import chain, checks, emit
 from recoup._core.strategy import Place, Strategy
 from recoup.workflow import layers as room
-from recoup.workflow import watch
+from recoup.workflow import telling, watch
 from recoup.workflow.arguments import checked
 from recoup.workflow.config import ErrorRecoveryConfig
 from recoup.workflow.metrics import Metrics, rates, verdict
@@ -68,7 +69,7 @@ class ErrorRecoveryWorkflow(Strategy):
         self._metrics = Metrics(enabled=config.metrics_enabled, alert_threshold=config.alert_threshold)
         self._parts = room.build(config, name)
         self._account = watch.Account(self._account_for)
-        self._inner = self._watched()
+        self._inner = watch.between(self._parts, partial(telling.tell, self), partial(telling.tell_async, self))
 
     def __repr__(self) -> str:
         active = ", ".join(layer.kind for layer in self.layers) or "no strategies"
@@ -78,28 +79,6 @@ class ErrorRecoveryWorkflow(Strategy):
     def layers(self) -> tuple[Strategy, ...]:
         """The strategy objects, outermost first: the way to the breaker's `state` or the bulkhead's `metrics`."""
         return tuple(layer for layer in self._parts if layer is not None)
-
-    def _watched(self) -> tuple[Strategy, ...]:
-        """Put the layers that watch between those that act."""
-        parts = self._parts
-        undoing = None
-        if parts.compensation is not None:
-            undoing = watch.Undoing(parts.compensation.config.compensation_actions)
-        ordered = (
-            parts.fallback,
-            watch.Outcome(self._tell, self._tell_async),
-            parts.compensation,
-            undoing,
-            parts.deadline,
-            parts.retry,
-            watch.Tries(),
-            parts.breaker,
-            parts.limiter,
-            parts.attempt,
-            parts.bulkhead,
-            watch.Calls(),
-        )
-        return tuple(layer for layer in ordered if layer is not None)
 
     @overload  # the specification's signature, not that of single strategies
     async def execute(
@@ -251,8 +230,49 @@ class ErrorRecoveryWorkflow(Strategy):
         }
 
     def reset_metrics(self) -> None:
-        """Set all counters to 0 and arm `on_alert` again."""
+        """Set all counters to 0 and arm `on_alert` again; `reset()` does that and resets every strategy object."""
         self._metrics.reset()
+
+    def reconfigure(self, config: ErrorRecoveryConfig | None = None, /, **changes: Any) -> None:
+        """Change what the strategies do, while functions are executed.
+
+        Write `workflow.reconfigure(global_timeout=10, retry_config=RetryConfig(max_attempts=5))`, which keeps all other
+        fields, or give a whole config. All strategy objects are asked first and nothing changes if one of them refuses;
+        then each takes over its part, with what its own `reconfigure` says of calls that run. They stay the objects
+        that they are: a circuit that is open stays so. Another `alert_threshold` arms `on_alert` again.
+
+        Args:
+            config: What holds from now on; `None` for what holds now, with changes.
+            changes: Fields of `ErrorRecoveryConfig`.
+
+        Raises:
+            TypeError: For an unknown field, a value of the wrong type, changes beside a config, or what does not suit a
+                function that is decorated.
+            ValueError: For a value out of range, for a strategy that would appear or disappear, or for what a strategy
+                object has settled. Then nothing was changed.
+
+        Any thread or task may call this at any time. Of two that do so at once, one wins.
+
+        >>> workflow = ErrorRecoveryWorkflow()
+        >>> workflow.reconfigure(global_timeout=10)
+        >>> workflow.config.global_timeout
+        10.0
+        """
+        super().reconfigure(config, **changes)
+
+    def reset(self) -> None:
+        """Reset the counters and every strategy object: the circuit closes, what is remembered is forgotten."""
+        self._metrics.reset()
+        for layer in self.layers:
+            layer.reset()
+
+    def _settled(self, config: ErrorRecoveryConfig) -> None:
+        room.settled(self, self._parts, room.configs(config))
+
+    def _adopt(self, config: ErrorRecoveryConfig) -> None:
+        self.config = config
+        self._metrics.reconfigure(enabled=config.metrics_enabled, alert_threshold=config.alert_threshold)
+        room.adopt(self._parts, config)
 
     def get_health_status(self) -> dict[str, Any]:
         """Sum up how things are.
@@ -267,27 +287,3 @@ class ErrorRecoveryWorkflow(Strategy):
         circuit = None if self._parts.breaker is None else self._parts.breaker.state.value
         status = verdict(shares["error_rate"], circuit)
         return {"status": status, **shares, "attempts": counts["attempts"], "circuit_breaker": circuit}
-
-    def _tell(self, error: Exception) -> None:
-        count = self._noted(error)
-        if self.on_error is not None:
-            emit.call(self.on_error, error)
-        if count is not None and self.on_alert is not None:
-            emit.call(self.on_alert, count)
-
-    async def _tell_async(self, error: Exception) -> None:
-        count = self._noted(error)
-        if self.on_error is not None:
-            await emit.call_async(self.on_error, error)
-        if count is not None and self.on_alert is not None:
-            await emit.call_async(self.on_alert, count)
-
-    def _noted(self, error: Exception) -> int | None:
-        """Log and count a failed execution."""
-        if self.config.log_errors:
-            import logging  # noqa: PLC0415 - not before something goes wrong
-
-            logging.getLogger("recoup").warning(
-                "%s: execution failed: %s: %s", self.name, type(error).__qualname__, error
-            )
-        return self._metrics.failed()
