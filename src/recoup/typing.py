@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ForwardRef, TypeAlias, TypeVar
 
@@ -12,13 +12,16 @@ if TYPE_CHECKING:
 else:  # where `typing.get_type_hints` finds it; this module may not import it
     Condition = ForwardRef("Condition", module="recoup._core.conditions")
 
-__all__ = ["Callback", "ConditionSpec", "Decorated", "Listener", "Predicate", "Seconds"]
+__all__ = ["AsyncPredicate", "Callback", "ConditionSpec", "Decorated", "Listener", "Predicate", "Seconds"]
 
 Seconds: TypeAlias = float | timedelta
 """A duration: seconds as int or float, or a timedelta."""
 
 Predicate: TypeAlias = Callable[[Any], bool]
 """A plain function that looks at an error (or a result) and answers yes or no."""
+
+AsyncPredicate: TypeAlias = Callable[[Any], bool | Awaitable[bool]]
+"""A `Predicate`, or a coroutine function that answers like one: where a strategy awaits it."""
 
 ConditionSpec: TypeAlias = type[BaseException] | Sequence[type[BaseException] | Condition] | Predicate | Condition
 """What can be given wherever recoup asks which errors count."""

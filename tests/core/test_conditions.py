@@ -110,6 +110,51 @@ def test_a_whole_condition_is_asked_of_each_leaf() -> None:
     assert matches(ExceptionGroup("g", [ConnectionError(), FileNotFoundError()]))
 
 
+GROUP = ExceptionGroup("both", [OSError(), ValueError()])
+LOST = ExceptionGroup("lost", [OSError(), OSError()])
+
+
+class Special(ExceptionGroup[Exception]):
+    """A group of its own kind."""
+
+
+@pytest.mark.parametrize("compile_", [conditions.every, conditions.some])
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        (~when(ExceptionGroup), (False, False, False)),
+        (~~when(ExceptionGroup), (True, True, True)),
+        (~when(Special), (True, True, False)),
+        (when(OSError, ValueError) & ~when(ExceptionGroup), (False, False, False)),
+        (~when(Special) & when(OSError, ValueError), (True, True, False)),
+        (when(KeyError) | ~when(ExceptionGroup), (False, False, False)),
+        (~when(ExceptionGroup) | when(KeyError), (False, False, False)),
+        (when(OSError) | when(Special), (None, True, True)),
+        (when(Special) | when(OSError), (None, True, True)),
+        (when(ExceptionGroup) & ~when(Special), (True, True, False)),
+        (~when(Special) & when(ExceptionGroup), (True, True, False)),
+        (~(when(Special) | when(OSError)), (None, False, False)),
+        (when(ExceptionGroup) & when(lambda group: "lost" in str(group)), (False, True, False)),
+        (when(lambda group: "lost" in str(group)) & when(ExceptionGroup), (False, True, False)),
+        (~(when(ExceptionGroup) & when(lambda group: "lost" in str(group))), (True, False, True)),
+        (when(ExceptionGroup) & when(ExceptionGroup), (True, True, True)),
+    ],
+)
+def test_a_condition_may_name_or_exclude_groups(compile_: Any, condition: Any, expected: Any) -> None:
+    """Where a class of groups is named, the group itself answers that part: with yes, and with no (G4)."""
+    every = compile_ is conditions.every
+    matches = compile_("on", condition)
+    for group, answer in zip((GROUP, LOST, Special("own", [OSError(), ValueError()])), expected, strict=True):
+        assert matches(group) is ((not every) if answer is None else answer), group
+
+
+def test_ignored_groups_are_ignored() -> None:
+    """`failure_on & ~ignore_on`, as breakers and throttles ask it, knows the class of a group (G4)."""
+    counts = conditions.some("failure_on", when(Exception) & ~when(ExceptionGroup))
+    assert not counts(GROUP)
+    assert counts(OSError())
+
+
 def test_an_async_predicate_is_refused() -> None:
     """Decisions are made without waiting (G4)."""
 

@@ -25,8 +25,10 @@ from recoup import (
     compensate,
     deadline,
     retry,
+    when,
 )
-from recoup.typing import Callback, ConditionSpec, Decorated, Predicate, Seconds
+from recoup._core.conditions import Condition
+from recoup.typing import AsyncPredicate, Callback, ConditionSpec, Decorated, Predicate, Seconds
 
 
 def undo(state: object) -> None:
@@ -170,6 +172,15 @@ counted: Callable[[str], int] = protect(count, [RetryExecutor(), CircuitBreaker(
 seconds: list[Seconds] = [1, 0.5]
 conditions: list[ConditionSpec] = [OSError, [OSError, ValueError], (OSError,), lambda error: bool(error.args)]
 predicate: Predicate = bool
+
+
+async def asked(error: Exception) -> bool:
+    return bool(error.args)
+
+
+asynchronous: list[AsyncPredicate] = [bool, asked]
+assert_type(retry(on=asked, abort_on=when(OSError) & when(asked), retry_on_result=asked), RetryExecutor)
+assert_type(when(OSError, asked, lambda error: bool(error.args)), Condition)
 callback: Callback = undo
 
 

@@ -6,27 +6,31 @@ Three questions are asked of a condition:
 * `names`: does it name this error, which nobody means by `on=Exception` or by a predicate? Our own refusals (an open
   circuit, a full bulkhead) say nothing about the dependency, and only one of our own classes means them (rule G13).
   StopIteration and StopAsyncIteration are how an iterator says that it is done.
-* `whole`: does it name the class of this exception group? Else a group is taken apart, and the whole condition is asked
-  of each leaf (rule G4).
+* `within`: what is asked of the leaves of this exception group? The same, nearly always: a group is taken apart, and
+  the whole condition is asked of each leaf (rule G4). Where a class of groups is named, the group itself is the answer
+  to that part; if nothing else matters, to the whole.
+
+In async calls of strategies that say so, predicates may be coroutine functions: `settle` asks them, see asking.py.
 """
 
 from __future__ import annotations
 
 from inspect import isawaitable, iscoroutine
 
-from recoup._core import checks
+from recoup._core import checks, grouping
 from recoup.errors import RecoveryError, is_refusal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from typing import Any, TypeAlias
 
-    from recoup.typing import ConditionSpec
+    from recoup.typing import AsyncPredicate, ConditionSpec
 
     Test: TypeAlias = Callable[[BaseException], bool]
+    Settle: TypeAlias = Callable[[BaseException], Awaitable["Condition"]]
 
-__all__ = ["Condition", "compiled", "every", "leaves", "plainly", "some", "types", "when"]
+__all__ = ["Condition", "compiled", "every", "leaves", "meets", "peculiar", "plainly", "some", "types", "when"]
 
 _DONE = (StopIteration, StopAsyncIteration)
 
@@ -45,13 +49,26 @@ class Condition:
     Make one with `when`. Conditions are immutable and safe to share between threads and event loops.
     """
 
-    __slots__ = ("names", "plain", "text", "whole")
+    __slots__ = ("_inside", "names", "plain", "settle", "text")
 
-    def __init__(self, plain: Test, text: str, *, names: Test = _never, whole: Test = _never) -> None:
+    def __init__(
+        self,
+        plain: Test,
+        text: str,
+        *,
+        names: Test = _never,
+        inside: Callable[[BaseException], Condition | bool] | None = None,
+        settle: Settle | None = None,
+    ) -> None:
         self.plain = plain
         self.names = names
-        self.whole = whole
+        self._inside = inside
+        self.settle = settle
         self.text = text
+
+    def within(self, group: BaseException) -> Condition | bool:
+        """Give what to ask of the leaves of a group; an answer if the group itself gives it."""
+        return self if self._inside is None else self._inside(group)
 
     def __call__(self, error: BaseException) -> bool:
         """Tell whether one error, not looked into if it is a group, matches."""
@@ -64,7 +81,8 @@ class Condition:
             lambda error: self.plain(error) and other.plain(error),
             f"({self.text} & {other.text})",
             names=lambda error: _either(error, (self.names, other.plain), (other.names, self.plain)),
-            whole=lambda error: _either(error, (self.whole, other.plain), (other.whole, self.plain)),
+            inside=None if self._inside is other._inside is None else lambda group: grouping.both(self, other, group),
+            settle=_asking().together(self, other) if self.settle or other.settle else None,
         )
 
     def __or__(self, other: object) -> Condition:
@@ -74,28 +92,42 @@ class Condition:
             lambda error: self.plain(error) or other.plain(error),
             f"({self.text} | {other.text})",
             names=lambda error: self.names(error) or other.names(error),
-            whole=lambda error: self.whole(error) or other.whole(error),
+            inside=None if self._inside is other._inside is None else lambda group: grouping.either(self, other, group),
+            settle=_asking().either(self, other) if self.settle or other.settle else None,
         )
 
     def __invert__(self) -> Condition:
-        return Condition(lambda error: not self.plain(error), f"~{self.text}")
+        return Condition(
+            lambda error: not self.plain(error),
+            f"~{self.text}",
+            inside=None if self._inside is None else lambda group: grouping.neither(self, group),
+            settle=_asking().neither(self) if self.settle else None,
+        )
 
     def __repr__(self) -> str:
         return self.text
 
 
-def when(*specs: ConditionSpec) -> Condition:
+def _asking() -> Any:
+    """Give the module of asynchronous conditions, which stands on this one."""
+    from recoup._core import asking  # noqa: PLC0415 - few conditions have to be awaited
+
+    return asking
+
+
+def when(*specs: ConditionSpec | AsyncPredicate) -> Condition:
     """Make a condition of exception types and predicates; it matches if any of them does.
 
     Args:
-        specs: Exception types, lists or tuples of them, predicates (`error -> bool`, synchronous), or conditions.
+        specs: Exception types, lists or tuples of them, predicates (`error -> bool`), or conditions. A predicate may be
+            a coroutine function where the strategy says so (`@retry` does), round async functions.
 
     Returns:
         A condition that can be joined with `&`, `|` and `~` and given wherever recoup takes a condition (`on=`,
         `abort_on=`, `skip_on=` ...).
 
     Raises:
-        TypeError: If a spec is none of these, or a predicate is asynchronous.
+        TypeError: If a spec is none of these.
         ValueError: If a type is control flow (not an `Exception`), or nothing is given.
 
     >>> busy = when(ConnectionError, TimeoutError) & ~when(ConnectionRefusedError)
@@ -110,9 +142,21 @@ def when(*specs: ConditionSpec) -> Condition:
     return joined
 
 
-def compiled(argument: str, spec: Any) -> Condition:
-    """Make a condition of what the user gave for an argument; the messages name the argument."""
-    return _one(argument, spec)
+def compiled(argument: str, spec: Any, *, asynchronous: bool = False) -> Condition:
+    """Make a condition of what the user gave for an argument; the messages name the argument.
+
+    Args:
+        argument: The name of the argument.
+        spec: What the user gave.
+        asynchronous: Whether predicates may be coroutine functions.
+    """
+    condition = _one(argument, spec)
+    if condition.settle is not None and not asynchronous:
+        raise TypeError(
+            f"{argument} must be a plain function, not the coroutine function {condition}: decisions are made "
+            "without waiting; look the answer up before, or put it on the exception"
+        )
+    return condition
 
 
 def _one(argument: str, spec: Any) -> Condition:
@@ -156,20 +200,18 @@ def _types(argument: str, spec: Any) -> Condition:
     named = tuple(each for each in types if issubclass(each, (RecoveryError, *_DONE)))
     groups = tuple(each for each in types if issubclass(each, BaseExceptionGroup))
     text = types[0].__name__ if len(types) == 1 else "(" + ", ".join(each.__name__ for each in types) + ")"
-    return Condition(
+    itself = Condition(
         lambda error: isinstance(error, types),
         text,
         names=lambda error: isinstance(error, named),
-        whole=lambda error: isinstance(error, groups),
+        inside=(lambda group: isinstance(group, groups) or itself) if groups else None,
     )
+    return itself
 
 
 def _predicate(argument: str, spec: Callable[[Any], object]) -> Condition:
-    if checks.awaitable_callback(spec):
-        raise TypeError(
-            f"{argument} must be a plain function, not the coroutine function {checks.shown(spec)}: decisions are made "
-            "without waiting; look the answer up before, or put it on the exception"
-        )
+    text = getattr(spec, "__qualname__", type(spec).__qualname__)
+    settle = _asking().it(spec) if checks.awaitable_callback(spec) else None
 
     def plain(error: BaseException) -> bool:
         verdict = spec(error)
@@ -177,7 +219,7 @@ def _predicate(argument: str, spec: Callable[[Any], object]) -> Condition:
             return verdict
         return bool(plainly(argument, verdict))
 
-    return Condition(plain, getattr(spec, "__qualname__", type(spec).__qualname__))
+    return Condition(plain, text, settle=settle)
 
 
 def plainly(argument: str, verdict: object) -> object:
@@ -198,16 +240,21 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
         yield error
 
 
-def _matcher(condition: Condition, *, refusals: bool) -> Test:
-    def matches(error: BaseException) -> bool:
-        if isinstance(error, _DONE) or (not refusals and is_refusal(error)):
-            return condition.names(error)
-        return condition.plain(error)
-
-    return matches
+def peculiar(error: BaseException) -> bool:
+    """Tell whether an error is one that only its own class means: a refusal, or the end of an iterator."""
+    return isinstance(error, _DONE) or is_refusal(error)
 
 
-def every(argument: str, spec: Any, default: Any = Exception, *, refusals: bool = False) -> Callable[[Any], bool]:
+def meets(condition: Condition, error: BaseException, *, refusals: bool) -> bool:
+    """Tell whether an error that is no group meets a condition; `refusals` as for `every`."""
+    if isinstance(error, _DONE) or (not refusals and is_refusal(error)):
+        return condition.names(error)
+    return condition.plain(error)
+
+
+def every(
+    argument: str, spec: Any, default: Any = Exception, *, refusals: bool = False, asynchronous: bool = False
+) -> Callable[[Any], bool]:
     """Compile a condition that a group meets if all its leaves do.
 
     Args:
@@ -215,26 +262,33 @@ def every(argument: str, spec: Any, default: Any = Exception, *, refusals: bool 
         spec: What the user gave; `None` means `default`.
         default: A type, list, predicate or condition.
         refusals: Whether our own refusals match like any error; by default only when their class is named.
+        asynchronous: As for `compiled`; what is made then must not be asked, `asking` can.
     """
-    condition = compiled(argument, default if spec is None else spec)
-    matches = _matcher(condition, refusals=refusals)
+    condition = compiled(argument, default if spec is None else spec, asynchronous=asynchronous)
 
     def all_match(error: BaseException) -> bool:
-        if isinstance(error, BaseExceptionGroup):
-            return condition.whole(error) or all(matches(leaf) for leaf in leaves(error))
-        return matches(error)
+        if not isinstance(error, BaseExceptionGroup):
+            return meets(condition, error, refusals=refusals)
+        asked = condition.within(error)
+        if isinstance(asked, bool):
+            return asked
+        return all(meets(asked, leaf, refusals=refusals) for leaf in leaves(error))
 
     return all_match
 
 
-def some(argument: str, spec: Any, default: Any = (), *, refusals: bool = False) -> Callable[[Any], bool]:
+def some(
+    argument: str, spec: Any, default: Any = (), *, refusals: bool = False, asynchronous: bool = False
+) -> Callable[[Any], bool]:
     """Compile a condition that a group meets if any of its leaves does; arguments as for `every`."""
-    condition = compiled(argument, default if spec is None else spec)
-    matches = _matcher(condition, refusals=refusals)
+    condition = compiled(argument, default if spec is None else spec, asynchronous=asynchronous)
 
     def any_matches(error: BaseException) -> bool:
-        if isinstance(error, BaseExceptionGroup):
-            return condition.whole(error) or any(matches(leaf) for leaf in leaves(error))
-        return matches(error)
+        if not isinstance(error, BaseExceptionGroup):
+            return meets(condition, error, refusals=refusals)
+        asked = condition.within(error)
+        if isinstance(asked, bool):
+            return asked
+        return any(meets(asked, leaf, refusals=refusals) for leaf in leaves(error))
 
     return any_matches

@@ -10,7 +10,7 @@ from recoup._core import checks, conditions
 from recoup.strategies.retry import checking
 from recoup.strategies.retry.budget import RetryBudget
 from recoup.strategies.retry.kinds import BackoffStrategy, RetryAfter
-from recoup.typing import Callback, ConditionSpec, Predicate, Seconds  # noqa: TC001 - as above
+from recoup.typing import AsyncPredicate, Callback, ConditionSpec, Seconds  # noqa: TC001 - as above
 
 __all__ = ["BackoffStrategy", "RetryAfter", "RetryConfig"]
 
@@ -36,10 +36,13 @@ class RetryConfig:
             is drawn evenly from 90 % to 110 % of its value, and never above `max_delay`. Default `None`: 0.5 for
             JITTER, none for the others.
         retry_on_exceptions: Which errors are retried: a type, a list of types, a predicate or a condition (`when`).
-            Short name in decorators: `on`. Default `None`: every `Exception` but our own refusals.
-        abort_on: Errors that are never retried, whatever `retry_on_exceptions` says. Default `None`: none.
+            Short name in decorators: `on`. Round async functions, predicates may be coroutine functions. Default
+            `None`: every `Exception` but our own refusals.
+        abort_on: Errors that are never retried, whatever `retry_on_exceptions` says; predicates as there. Default
+            `None`: none.
         retry_on_result: Predicate of the result; true means that the result is not good enough and the call is made
-            again. An error in it propagates at once. Default `None`: every result is good.
+            again. An error in it propagates at once. May be async round async functions. Default `None`: every result
+            is good.
         raise_on_result: When the attempts are used up and the last result is still turned down: raise
             `RetryExhausted` (True) or return that result (False). Default False.
         attempt_timeout: Seconds for one attempt. An async attempt is cancelled and counts as a `DeadlineExceeded`; a
@@ -86,9 +89,9 @@ class RetryConfig:
     backoff_strategy: BackoffStrategy | str | Iterable[Seconds] | Callable[[int], Seconds] = BackoffStrategy.JITTER
     backoff_multiplier: float = 2.0
     jitter_range: float | None = None
-    retry_on_exceptions: ConditionSpec | None = None
-    abort_on: ConditionSpec | None = None
-    retry_on_result: Predicate | None = None
+    retry_on_exceptions: ConditionSpec | AsyncPredicate | None = None
+    abort_on: ConditionSpec | AsyncPredicate | None = None
+    retry_on_result: AsyncPredicate | None = None
     raise_on_result: bool = False
     attempt_timeout: Seconds | None = None
     max_elapsed: Seconds | None = None
@@ -110,7 +113,7 @@ class RetryConfig:
         checking.check_spread(self)
         for argument in ("retry_on_exceptions", "abort_on"):
             if getattr(self, argument) is not None:
-                conditions.compiled(argument, getattr(self, argument))
+                conditions.compiled(argument, getattr(self, argument), asynchronous=True)
         checks.boolean("raise_on_result", self.raise_on_result)
         put(self, "retry_after", checks.member("retry_after", self.retry_after, RetryAfter))
         if self.budget is not None:
@@ -135,8 +138,6 @@ class RetryConfig:
 
 def _check_callables(config: RetryConfig) -> None:
     checks.callback("retry_on_result", config.retry_on_result)
-    if checks.awaitable_callback(config.retry_on_result):
-        raise TypeError("retry_on_result must be a plain function: decisions are made without waiting")
     checks.callback("on_retry", config.on_retry)
     checks.callback("before_retry", config.before_retry)
     checks.callback("on_failure", config.on_failure)
@@ -148,16 +149,16 @@ if TYPE_CHECKING:
         """Keywords of `@retry`: the fields of `RetryConfig`, `on` for `retry_on_exceptions`, and `name`."""
 
         name: str | None
-        on: ConditionSpec | None
+        on: ConditionSpec | AsyncPredicate | None
         max_attempts: int
         initial_delay: Seconds
         max_delay: Seconds
         backoff_strategy: BackoffStrategy | str | Iterable[Seconds] | Callable[[int], Seconds]
         backoff_multiplier: float
         jitter_range: float | None
-        retry_on_exceptions: ConditionSpec | None
-        abort_on: ConditionSpec | None
-        retry_on_result: Predicate | None
+        retry_on_exceptions: ConditionSpec | AsyncPredicate | None
+        abort_on: ConditionSpec | AsyncPredicate | None
+        retry_on_result: AsyncPredicate | None
         raise_on_result: bool
         attempt_timeout: Seconds | None
         max_elapsed: Seconds | None

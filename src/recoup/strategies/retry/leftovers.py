@@ -48,7 +48,7 @@ def _superseded(run: RetryRun, outcome: Any) -> object:
     held, run.held = run.held, None
     if run.turned_down(outcome):
         outcome = outcome.result
-        if run.delay is not None or run.failure is not None:
+        if run.delay is not None or run.failure is not None or run.open:
             run.held = outcome
     return None if held is outcome else held
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recoup._core import conditions
+from recoup._core import checks, conditions
 from recoup.errors import DeadlineExceeded, RecoveryError, UnacceptableResult, is_refusal
 from recoup.strategies.retry import hints, nesting
 from recoup.strategies.retry.backoff import Backoff
@@ -34,6 +34,17 @@ def is_timeout(error: BaseException) -> bool:
     )
 
 
+def asynchronous(config: RetryConfig) -> tuple[str, ...]:
+    """Name the conditions and callbacks that have to be awaited."""
+    asks = [
+        each
+        for each in ("retry_on_exceptions", "abort_on")
+        if (given := getattr(config, each)) is not None
+        and conditions.compiled(each, given, asynchronous=True).settle is not None
+    ]
+    return *asks, *(["retry_on_result"] if checks.awaitable_callback(config.retry_on_result) else [])
+
+
 class RetryPlan:
     """A configuration, compiled once for all its calls.
 
@@ -50,6 +61,7 @@ class RetryPlan:
         clamps: Whether a wait that a service asks for is cut to the longest of our own.
         careful: Whether there may be an objection to retrying an error.
         obeys: Whether the service may ask for a wait.
+        asks: Whether a predicate has to be awaited.
         tells: Whether something is told or closed after each failure.
         budget: What pays for retries; `None` if nobody has to.
     """
@@ -59,6 +71,7 @@ class RetryPlan:
         "_on",
         "_once",
         "_unsafe",
+        "asks",
         "backoff",
         "budget",
         "careful",
@@ -94,12 +107,26 @@ class RetryPlan:
         looks = self.judges or self.careful or self.budget is not None or on is None or spared is None
         self.quick = () if looks or on is None else on
         self.slow = (*_PECULIAR, *(spared or ()))
-        self._on = conditions.every("retry_on_exceptions", config.retry_on_exceptions)
-        self._abort = conditions.some("abort_on", config.abort_on, refusals=True)
+        self.asks = bool(asynchronous(config))
+        self._on = conditions.every("retry_on_exceptions", config.retry_on_exceptions, asynchronous=True)
+        self._abort = conditions.some("abort_on", config.abort_on, refusals=True, asynchronous=True)
 
     def retries(self, error: BaseException) -> bool:
         """Tell whether an error is one to retry; asked for errors only, not for results."""
         return self._on(error) and not self._abort(error)
+
+    async def retries_async(self, error: BaseException) -> bool:
+        """Do what `retries` does, awaiting asynchronous predicates."""
+        from recoup._core import asking  # noqa: PLC0415 - few have asynchronous predicates
+
+        config = self.config
+        on = conditions.compiled("on", config.retry_on_exceptions or Exception, asynchronous=True)
+        if not await asking.all_meet(on, error):
+            return False
+        if config.abort_on is None:
+            return True
+        spared = conditions.compiled("abort_on", config.abort_on, asynchronous=True)
+        return not await asking.any_meets(spared, error, refusals=True)
 
     def objection(self, error: BaseException) -> str:
         """Say why an error that is one to retry is passed on all the same; an empty text if nothing is against it."""
@@ -122,10 +149,13 @@ class RetryPlan:
 
     def judge(self, result: Any) -> UnacceptableResult | None:
         """Turn a result down, or accept it with None; an error of the predicate is for the run to raise."""
-        assert self.config.retry_on_result is not None  # noqa: S101 - the pump asks only then
+        predicate = self.config.retry_on_result
+        assert predicate is not None  # noqa: S101 - the pump asks only then
         failure = None
         try:
-            if not conditions.plainly("retry_on_result", self.config.retry_on_result(result)):
+            # A coroutine function is asked later, by `judge_async`: until then the result is as good as turned down.
+            later = self.asks and checks.awaitable_callback(predicate)
+            if not (later or conditions.plainly("retry_on_result", predicate(result))):
                 return None
         except BaseException as error:  # noqa: BLE001 - it comes out when the result has been closed
             failure = error
@@ -133,6 +163,11 @@ class RetryPlan:
         rejection.__dict__["_judge"] = self.key  # one that a function raises by itself is an error like any other
         rejection.__dict__["_failure"] = failure
         return rejection
+
+    async def judge_async(self, result: Any) -> bool:
+        """Tell whether a result that was not judged yet is to be turned down."""
+        predicate: Any = self.config.retry_on_result
+        return bool(await predicate(result)) if checks.awaitable_callback(predicate) else True
 
     def turned_down(self, error: object) -> bool:
         """Tell whether this is no error, but a result that a plan of this executor turned down."""

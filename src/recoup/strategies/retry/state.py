@@ -54,6 +54,8 @@ class RetryRun:
         gave_up: Whether a limit ended it, and not an error that is not retried.
         waits: Whether there is a wait before the next attempt: for time, or to give others their turn.
         tells: Whether somebody has to be told of the failure.
+        open: Whether the decision has to be awaited.
+        verdict: Whether the error is one to retry, once that has been awaited.
         failure: What the predicate of results raised.
     """
 
@@ -70,9 +72,11 @@ class RetryRun:
         "failure",
         "gave_up",
         "held",
+        "open",
         "plan",
         "reason",
         "tells",
+        "verdict",
         "waits",
     )
 
@@ -89,8 +93,9 @@ class RetryRun:
         self.delay: float | None = None
         self.elapsed = 0.0
         self.reason = ""
-        self.waits = self.tells = False
+        self.waits = self.tells = self.open = False
         self.failure: BaseException | None = None
+        self.verdict: bool | None = None
         self.held: object = None  # a result that was turned down: to be closed unless it comes again (rule R4)
 
     def failed(
@@ -141,7 +146,8 @@ class RetryRun:
     def _worth(self, error: BaseException, now: float) -> bool:
         """Tell whether an error is to be retried at all; stop if it is not."""
         plan = self.plan
-        retryable = (plan.judges and plan.turned_down(error)) or plan.retries(error)
+        verdict, self.verdict = self.verdict, None
+        retryable = (plan.judges and plan.turned_down(error)) or (plan.retries(error) if verdict is None else verdict)
         if plan.budget is not None and not isinstance(error, Refusal):
             plan.budget._failed(now, to_retry=retryable)
         if not retryable:
@@ -169,6 +175,15 @@ class RetryRun:
         if self.failure is not None:
             self.delay = None
         return self.failure is not None
+
+    def ask(self) -> None:
+        """Put the decision off until it has been awaited."""
+        self.delay = None
+        self.open = self.tells = True
+
+    def accept(self) -> None:
+        """Take note that the last result is good after all."""
+        self.open, self.held = False, None
 
     def off(self) -> None:
         """Give up because recovery is switched off here."""

@@ -16,7 +16,7 @@ from recoup._core.strategy import Pump, Strategy
 from recoup.errors import is_refusal
 from recoup.strategies.retry import blocks, describing, leftovers, nesting, pumps, telling
 from recoup.strategies.retry.config import RetryConfig
-from recoup.strategies.retry.plan import RetryPlan
+from recoup.strategies.retry.plan import RetryPlan, asynchronous
 from recoup.strategies.retry.state import RetryRun
 
 if TYPE_CHECKING:
@@ -270,6 +270,9 @@ class RetryExecutor(Strategy):
         if mode.active and mode.off():
             run.off()
             return run
+        if run.plan.asks and run.verdict is None:
+            run.ask()
+            return run
         deadline = timing.innermost() and timing.current_deadline()
         if deadline is None:
             run.failed(error, now, None, clock)
@@ -287,6 +290,6 @@ class RetryExecutor(Strategy):
 
 
 def _asynchronous(config: RetryConfig) -> tuple[str, ...]:
-    """Name the callbacks that are async functions."""
+    """Name the conditions and callbacks that are async functions."""
     callbacks = ("on_retry", "before_retry", "on_failure")
-    return tuple(each for each in callbacks if checks.awaitable_callback(getattr(config, each)))
+    return asynchronous(config) + tuple(each for each in callbacks if checks.awaitable_callback(getattr(config, each)))

@@ -38,7 +38,9 @@ def tell(executor: RetryExecutor, run: RetryRun, error: Exception) -> None:
 
 
 async def tell_async(executor: RetryExecutor, run: RetryRun, error: Exception) -> None:
-    """Do what `tell` does, awaiting the callbacks."""
+    """Do what `tell` does, awaiting the callbacks; before it, what there is to decide."""
+    if run.open and await _accepted(executor, run, error):
+        return
     if run.plan.judges:
         await leftovers.drop_async(run, error)
     config = run.plan.config
@@ -53,6 +55,22 @@ async def tell_async(executor: RetryExecutor, run: RetryRun, error: Exception) -
         _repeat(executor, run, given)
     if emit.listeners:
         _emit(executor, run, error)
+
+
+async def _accepted(executor: RetryExecutor, run: RetryRun, error: Exception) -> bool:
+    """Ask the asynchronous predicates; decide, unless it turns out that the result is good."""
+    if run.turned_down(error):
+        await leftovers.drop_async(run, error)
+        verdict = await run.plan.judge_async(run.held)
+        if not verdict:
+            run.accept()
+            executor._succeeded(run if run.attempts else None)
+            return True
+    else:
+        verdict = await run.plan.retries_async(error)
+    run.open, run.verdict = False, verdict
+    executor._decide(run, error)
+    return False
 
 
 def _repeat(executor: RetryExecutor, run: RetryRun, given: nesting.Mark) -> None:
