@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import importlib
 import os
 import signal
 import threading
@@ -247,6 +248,26 @@ def test_all_that_are_registered_are_told(monkeypatch: pytest.MonkeyPatch) -> No
         at_fork(holder)
     waiting._after_fork()
     assert [holder.forks for holder in holders] == [1, 1]
+
+
+def test_functions_are_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modules have locks too, and functions that renew them (G18)."""
+    monkeypatch.setattr(waiting, "_forkable", weakref.WeakSet())
+    forks: list[int] = []
+
+    def renew() -> None:
+        forks.append(1)
+
+    at_fork(renew)
+    at_fork(renew)
+    waiting._after_fork()
+    assert forks == [1]
+
+
+@pytest.mark.parametrize("module", ["_core.emit", "_core.mode", "_core.functions", "strategies.retry.telling"])
+def test_locks_of_modules_are_renewed(module: str) -> None:
+    """Each has said so (G18)."""
+    assert importlib.import_module(f"recoup.{module}")._after_fork in waiting._forkable
 
 
 def test_registering_keeps_nothing_alive() -> None:

@@ -5,10 +5,11 @@ Events are built only when somebody listens: `if emit.listeners: emit.tell(Retry
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from inspect import isawaitable, iscoroutine
 from threading import Lock
+
+from recoup._core.waiting import at_fork
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -142,4 +143,4 @@ def _after_fork() -> None:
     _lock = Lock()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+at_fork(_after_fork)

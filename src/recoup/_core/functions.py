@@ -14,7 +14,6 @@ Two things are not input, and do not tell functions apart:
 from __future__ import annotations
 
 import functools
-import os
 from collections import deque
 from threading import RLock
 from types import CellType, CodeType, FunctionType, MethodType
@@ -22,6 +21,7 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary, ref
 
 from recoup._core.frozen import Unkeyable, freeze
+from recoup._core.waiting import at_fork
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -199,4 +199,4 @@ def _after_fork() -> None:
     _lock = RLock()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+at_fork(_after_fork)

@@ -15,7 +15,7 @@ whoever comes back from a wait, by whatever way, asks it, and never the waiter.
 * A timed wait ends by the timer of the lock or loop itself; the clock is not read again, so a frozen clock does not
   keep a thread waiting for ever.
 
-After a fork the child has no use for what the parent's threads hold and wait for: `at_fork` has objects told.
+After a fork the child has no use for what the parent's threads hold and wait for: `at_fork` has whoever holds it told.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ from threading import TIMEOUT_MAX, Lock
 from typing import Protocol
 from weakref import WeakSet
 
-from recoup._core import clock
+from recoup._core import clock, mode
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future
+    from collections.abc import Callable
     from typing import Any
 
 __all__ = ["AsyncioWaiter", "TaskWaiter", "ThreadWaiter", "TrioWaiter", "Waiter", "at_fork", "for_task", "for_thread"]
@@ -205,17 +206,19 @@ class Forkable(Protocol):
 _forkable: WeakSet[Any] = WeakSet()
 
 
-def at_fork(holder: Forkable) -> None:
-    """Have an object's `after_fork()` called in every forked child, for as long as the object lives.
+def at_fork(holder: Forkable | Callable[[], None]) -> None:
+    """Have an object's `after_fork()`, or a function, called in every forked child, for as long as it lives.
 
-    The object must be hashable and weakly referable. Any thread may call this at any time.
+    Either must be hashable and weakly referable. A function has to be one that lives on by itself, as those of modules
+    do: nothing here keeps a lambda or a bound method alive. Any thread may call this at any time.
     """
     _forkable.add(holder)
 
 
 def _after_fork() -> None:
     for holder in list(_forkable):
-        holder.after_fork()
+        getattr(holder, "after_fork", holder)()
 
 
+at_fork(mode._after_fork)  # which cannot say so itself: the clock stands on it, and this file on the clock
 os.register_at_fork(after_in_child=_after_fork)

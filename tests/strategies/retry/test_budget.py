@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from recoup import RetryBudget, explain, retry, subscribe
+from recoup._core import waiting
 from recoup.events import RetryStopped
-from recoup.strategies.retry.budget import _after_fork
 from recoup.testing import VirtualClock, disabled
 from tests.conftest import Both
 from tests.strategies.retry.test_retry import Script, protect
@@ -275,6 +275,6 @@ def test_a_child_process_gets_new_locks() -> None:
     """What runs in it after a fork (G18)."""
     budget = RetryBudget()
     before = budget._lock
-    _after_fork()
+    waiting._after_fork()
     assert budget._lock is not before
     assert not budget._lock.locked()

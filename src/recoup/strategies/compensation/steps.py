@@ -9,11 +9,11 @@ the collector may run inside it, and in the collector a `__del__` that makes a s
 
 from __future__ import annotations
 
-import os
 from contextvars import ContextVar
 from enum import Enum
 from threading import RLock
 
+from recoup._core.waiting import at_fork
 from recoup.errors import RecoveryError
 
 TYPE_CHECKING = False
@@ -154,4 +154,4 @@ def _after_fork() -> None:
     _lock = RLock()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+at_fork(_after_fork)

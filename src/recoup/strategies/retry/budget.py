@@ -8,13 +8,12 @@ comes in: added one by one or together, the same number of tokens is in the end.
 
 from __future__ import annotations
 
-import os
 from itertools import count
 from threading import Lock
 from typing import NamedTuple
-from weakref import WeakSet
 
 from recoup._core import checks, clock
+from recoup._core.waiting import at_fork
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -145,7 +144,7 @@ class RetryBudget:
         self._made_retries = self._denied = 0
         self._succeeded = self._successes.__next__
         """Take note of a call that succeeded; atomic, and no lock."""
-        _all.add(self)
+        at_fork(self)
 
     def reconfigure(
         self, *, ratio: float | None = None, minimum_rate: float | None = None, capacity: float | None = None
@@ -221,6 +220,10 @@ class RetryBudget:
     def __deepcopy__(self, memo: object) -> Self:
         return self
 
+    def after_fork(self) -> None:
+        """Have a lock that nobody holds: a thread of the parent may have held it (rule G18)."""
+        self._lock = Lock()
+
     def _failed(self, now: float, *, to_retry: bool) -> None:
         """Take note of a call that failed.
 
@@ -280,14 +283,3 @@ def _rules(ratio: float, minimum_rate: float, capacity: float) -> Rules:
     if not share and not rate:
         raise ValueError("ratio and minimum_rate must not both be 0: the budget would never fill again")
     return Rules(checks.number("capacity", capacity, low=1), per_try=share, per_second=rate)
-
-
-_all: WeakSet[RetryBudget] = WeakSet()
-
-
-def _after_fork() -> None:
-    for budget in list(_all):
-        budget._lock = Lock()  # somebody in the parent may have held it
-
-
-os.register_at_fork(after_in_child=_after_fork)

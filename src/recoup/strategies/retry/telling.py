@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from threading import RLock
 
 from recoup._core import emit, timing
+from recoup._core.waiting import at_fork
 from recoup.strategies.retry import leftovers, nesting
 
 TYPE_CHECKING = False
@@ -104,4 +104,4 @@ def _after_fork() -> None:
     guard = RLock()
 
 
-os.register_at_fork(after_in_child=_after_fork)
+at_fork(_after_fork)
