@@ -22,7 +22,7 @@ help:
 	@echo 'make stress    32 threads and 8 event loops on shared strategies'
 	@echo 'make cover     the suite once more, without shapes, and branch coverage: below 100 % is an error'
 	@echo 'make versions  the suite on each of Python $(VERSIONS) that is installed'
-	@echo 'make mutate    mutation tests of the files that decide'
+	@echo 'make mutate    mutation tests of the files that decide; ARGS=retry/state for one of them'
 	@echo 'make lint      ruff: rules and format'
 	@echo 'make types     mypy and pyright'
 	@echo 'make docs      HTML in docs/_build/html; warnings are errors'
@@ -53,9 +53,7 @@ cover: $(VENV)/.dev
 	$(PY) -m coverage report
 
 mutate: $(VENV)/.dev
-	$(PY) -m mutmut run $(ARGS)
-	$(PY) -m mutmut results
-	@$(PY) -m mutmut export-cicd-stats && cat mutants/mutmut-cicd-stats.json
+	$(PY) -m tests.mutation $(ARGS)
 
 # PYENV_VERSION means something to pyenv alone, which hides the versions that nobody chose.
 versions:
@@ -89,7 +87,7 @@ wheel: $(VENV)/.dev
 	bash .ci/wheel $(PY)
 
 clean:
-	rm -rf .venv .venv-* build dist docs/_build htmlcov mutants .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-* build dist docs/_build htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find src tests docs examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamps are made last: an installation that was interrupted starts again.

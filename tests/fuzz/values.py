@@ -21,7 +21,7 @@ __all__ = ["ANYTHING", "CALLABLES", "CONDITIONS", "DURATIONS", "EXAMPLES", "NUMB
 
 
 EXAMPLES = settings(
-    max_examples=10_000 if os.environ.get("RECOUP_FUZZ") == "full" else 100,
+    max_examples=int(os.environ.get("RECOUP_FUZZ", "100")),
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 

@@ -1,0 +1,221 @@
+"""Run the tests of a room against the mutants of one of its files.
+
+The tests are collected once. Each mutant then gets a process of its own, forked from there, in which the code of the
+functions is exchanged where it stands: nothing is imported anew, no file is written, and whatever a mutant does ends
+with its process. Only the tests that run the line of the mutant are run, quick ones first, up to the first that fails.
+
+What stands outside of functions (constants, defaults) takes effect on import only. Such a mutant is forked before
+anything of recoup is imported, and pays for the whole collection.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.abc
+import importlib.util
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import CodeType, FunctionType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import Phase, settings
+
+from tests.mutation.mutants import Mutant, codes, mutants
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import FrameType, ModuleType
+    from typing import Self
+
+__all__ = ["Outcome", "run"]
+
+SLOWEST = (
+    60.0  # seconds for the tests of one mutant, more if the unchanged file needs more: then it hangs, and is found
+)
+PLAIN = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+
+Outcome = Callable[[Mutant, bool], None]
+
+
+def swap(path: Path, code: CodeType) -> None:
+    """Give every function of a file that lives the code of its namesake."""
+    new = {(each.co_qualname, each.co_firstlineno): each for each in codes(code)}
+    for function in gc.get_objects():
+        if type(function) is FunctionType and function.__code__.co_filename == str(path):
+            fresh = new.get((function.__code__.co_qualname, function.__code__.co_firstlineno))
+            if fresh is not None:
+                function.__code__ = fresh
+
+
+class Tracer:
+    """Notes which lines of a file each test runs."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = str(path)
+        self.lines: set[int] = set()
+
+    def __call__(self, frame: FrameType, event: str, arg: object) -> Any:
+        if frame.f_code.co_filename != self._path:
+            return None
+        self.lines.add(frame.f_lineno)
+        return self
+
+    def __enter__(self) -> Self:
+        self.lines = set()
+        threading.settrace(self)
+        sys.settrace(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        sys.settrace(None)
+        threading.settrace(None)
+
+
+class Plugin:
+    """Runs mutants in place of the tests, once these are collected."""
+
+    def __init__(self, path: Path, found: Sequence[Mutant], tell: Outcome, jobs: int) -> None:
+        self._path = path
+        self._found = found
+        self._tell = tell
+        self._jobs = jobs
+        self._seconds: dict[Any, float] = {}
+        self._lines: dict[Any, set[int]] = {}
+        self.failing: list[str] = []
+
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """Have Hypothesis look for failures only, and not for the smallest one."""
+        phases = (Phase.explicit, Phase.generate)
+        settings.register_profile("mutation", deadline=None, derandomize=True, database=None, phases=phases)
+        settings.load_profile("mutation")
+
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Run what this is about."""
+        items = self._healthy(session)
+        limit = max(SLOWEST, 5 * sum(self._seconds.values()))
+        waiting, running = list(reversed(self._found)), dict[int, tuple[Mutant, float]]()
+        while waiting or running:
+            while waiting and len(running) < self._jobs:
+                mutant = waiting.pop()
+                pid = os.fork()
+                if pid == 0:
+                    os.setpgid(0, 0)
+                    _child(lambda mutant=mutant: self._face(session, items, mutant))  # type: ignore[misc]  # a default binds it
+                running[pid] = mutant, time.monotonic() + limit
+            for pid, status in _ended(running):
+                mutant, _ = running.pop(pid)
+                self._tell(mutant, status != 0)
+        return True
+
+    def _healthy(self, session: pytest.Session) -> list[pytest.Item]:
+        """Run all tests once with the file as it is: how long they take, and which lines of it they run."""
+        tracer = Tracer(self._path)
+        healthy = []
+        for item in session.items:
+            began = time.monotonic()
+            with tracer:
+                failed = _fails(session, item)
+            self._seconds[item] = time.monotonic() - began
+            if not failed:
+                self._lines[item] = tracer.lines
+            elif _fails(session, item):  # without the tracer, which may have been in its way
+                self.failing.append(item.nodeid)
+                continue
+            healthy.append(item)
+        return sorted(healthy, key=self._seconds.__getitem__)
+
+    def _face(self, session: pytest.Session, items: Sequence[pytest.Item], mutant: Mutant) -> bool:
+        swap(self._path, mutant.code)
+        facing = [item for item in items if mutant.line in self._lines.get(item, (mutant.line,))]
+        return any(_fails(session, item) for item in facing or items)
+
+
+def _fails(session: pytest.Session, item: pytest.Item) -> bool:
+    before = session.testsfailed
+    item.config.hook.pytest_runtest_protocol(item=item, nextitem=None)
+    return session.testsfailed > before
+
+
+def _child(work: Callable[[], bool]) -> None:
+    """Do something in a forked child and leave, whatever happens."""
+    code: int = 1
+    try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        code = int(work())
+    finally:
+        os._exit(code)
+
+
+def _ended(running: dict[int, tuple[Mutant, float]]) -> list[tuple[int, int]]:
+    """Wait for processes; end those that take too long, with what they have started."""
+    ended = []
+    time.sleep(0.005)
+    for pid, (_, until) in running.items():
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if not done and time.monotonic() > until:
+            os.killpg(pid, signal.SIGKILL)
+            done, status = os.waitpid(pid, 0)
+        if done:
+            ended.append((pid, status))
+    return ended
+
+
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports a mutant in place of a module."""
+
+    def __init__(self, module: str, path: Path, code: CodeType) -> None:
+        self._module, self._path, self._code = module, path, code
+
+    def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
+        """Find one module only."""
+        if name != self._module:
+            return None
+        return importlib.util.spec_from_file_location(name, self._path, loader=self)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Run the mutant."""
+        exec(self._code, module.__dict__)  # noqa: S102 - this is what a loader does
+
+
+def run(path: Path, module: str, tests: Sequence[str], tell: Outcome, jobs: int, step: int = 1) -> list[str]:
+    """Run all mutants of a file; nothing of recoup may be imported yet.
+
+    Args:
+        path: The file.
+        module: Its name as a module.
+        tests: What is to find the mutants.
+        tell: Told about each: whether it was found.
+        jobs: How many at once.
+        step: Only every so manieth mutant, for a first look.
+
+    Returns:
+        Tests that fail without any mutant; they are left out.
+    """
+    found = mutants(path.read_text(), str(path))[::step]
+    plugin = Plugin(path, [each for each in found if each.inside], tell, jobs)
+
+    def whole(mutant: Mutant) -> None:
+        pid = os.fork()
+        if pid == 0:
+            os.setpgid(0, 0)
+            sys.meta_path.insert(0, Finder(module, path, mutant.code))
+            _child(lambda: pytest.main([*PLAIN, "-x", *tests]) != 0)
+        running = {pid: (mutant, time.monotonic() + 4 * SLOWEST)}
+        while not (ended := _ended(running)):
+            pass
+        tell(mutant, ended[0][1] != 0)
+
+    for mutant in found:
+        if not mutant.inside:
+            whole(mutant)
+    pytest.main([*PLAIN, *tests], plugins=[plugin])
+    return plugin.failing
