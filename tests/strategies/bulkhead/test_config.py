@@ -54,8 +54,8 @@ def test_a_bad_value_is_refused(field: str, value: Any, error: type[Exception], 
 
 
 def test_the_defaults_are_those_of_the_contract() -> None:
-    """10 calls run, 100 wait, for 30 s; no threads; metrics; nothing is measured."""
-    assert dataclasses.astuple(BulkheadConfig()) == (10, 100, 30.0, False, 5, True, None, False, "oldest_first")
+    """10 calls run, 100 wait, for 30 s; no threads; metrics; nothing is measured, nobody is in a hurry."""
+    assert dataclasses.astuple(BulkheadConfig()) == (10, 100, 30.0, False, 5, True, None, False, "oldest_first", None)
 
 
 def test_the_example_of_the_specification_is_legal() -> None:

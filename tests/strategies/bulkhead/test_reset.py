@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections import deque
 from typing import Any
 
 from recoup import AIMDLimit, Bulkhead, BulkheadConfig, BulkheadFullError
+from recoup.strategies.bulkhead.state import Gate
+from recoup.strategies.bulkhead.tickets import Counts, Place, uncounted
 from recoup.testing import VirtualClock
 from tests.strategies.bulkhead.patience import until
 
@@ -65,6 +68,31 @@ async def test_a_place_that_was_given_before_is_not_taken_back_twice(clock: Virt
     with contextlib.suppress(asyncio.CancelledError):
         await waiting
     assert guard.metrics["executed"] == guard.running == 0
+
+
+def test_free_places_of_all_kinds() -> None:
+    """A place that counts for nothing, or that another thread takes meanwhile, does not disturb a reset (G7, G16)."""
+    gate = Gate(2, 0)
+    first, second = gate.take(), gate.take()
+    assert first is not None
+    assert second is not None
+    gate.back(first)
+    gate.back(uncounted())
+    gate.note(Gate.recount, None)
+    assert gate.counts() == Counts(0, 0, 0, 1, 0, 1)
+
+    class Taken(deque[Place]):
+        def __len__(self) -> int:
+            return 2
+
+    gate.seats.free = Taken()
+    gate.note(Gate.recount, None)
+    assert gate.counts().running == 1
+    gate.seats.free = gate._free
+    gate.back(second)
+    assert gate.counts() == Counts(0, 0, 0, 0, 0, 1)
+    held = [gate.take() for _ in range(3)]
+    assert [place is None for place in held] == [False, False, True]
 
 
 def test_what_was_measured_is_forgotten(clock: VirtualClock) -> None:
