@@ -19,16 +19,31 @@ from recoup.strategies.throttle.state import SLICES, Balance
 
 @dataclass
 class Model:
-    """Every call with the number of its slice; a slice is a second long."""
+    """Every call with the number of its slice; a slice is a second long at first."""
 
     multiplier: float
     begun: int = 0  # when the running slice began, and its number
     number: int = 0
     calls: list[tuple[int, bool]] = field(default_factory=list)
 
+    length: int = 1  # of a slice
+
     def turn(self, now: int) -> None:
-        self.number += max(0, now - self.begun)
-        self.begun = now
+        passed = max(0, now - self.begun)
+        self.number += passed // self.length
+        self.begun = now if now < self.begun else self.begun + passed // self.length * self.length
+
+    def change(self, multiplier: float, length: int, now: int) -> None:
+        self.turn(now)
+        self.multiplier = multiplier
+        if length != self.length:
+            kept = []
+            for number, accepted in self.calls:
+                back = self.number - number
+                age = max(0, now - self.begun + (back - 1) * self.length)
+                if back < SLICES and age < SLICES * length:
+                    kept.append((-(age // length), accepted))
+            self.calls, self.number, self.begun, self.length = kept, 0, now, length
 
     def counted(self) -> tuple[int, int]:
         recent = [accepted for number, accepted in self.calls if number > self.number - SLICES]
@@ -85,6 +100,17 @@ class BalanceMachine(RuleBasedStateMachine):
         if not passes:
             self.held_back += 1
             self.model.calls.append((self.model.number, False))
+
+    @rule(multiplier=st.sampled_from([1.0, 2.0, 10.0]), length=st.integers(1, 4))
+    def reconfigure(self, multiplier: float, length: int) -> None:
+        self.balance.reconfigure(multiplier, float(SLICES * length), float(self.now))
+        self.model.change(multiplier, length, self.now)
+
+    @rule()
+    def reset(self) -> None:
+        self.balance.reset(float(self.now))
+        self.model.calls.clear()
+        self.model.begun, self.held_back = self.now, 0
 
     @rule()
     def look(self) -> None:

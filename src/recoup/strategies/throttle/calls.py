@@ -32,28 +32,34 @@ class Calls:
     Args:
         owner: The strategy object, for its name.
         config: What counts.
+
+    Attributes:
+        config: What counts now.
     """
 
     def __init__(self, owner: Strategy, config: AdaptiveThrottleConfig) -> None:
         self._owner = owner
-        self._config = config
-        self._bad = config.failure_on_result
-        counts = conditions.compiled("failure_on", Exception if config.failure_on is None else config.failure_on)
-        if config.ignore_on is not None:
-            counts &= ~conditions.compiled("ignore_on", config.ignore_on)
-        self._counts = conditions.some("failure_on", counts)
+        self._judge(config)
         self.after_fork()
         waiting.at_fork(self)
 
+    def _judge(self, config: AdaptiveThrottleConfig) -> None:
+        counts = conditions.compiled("failure_on", Exception if config.failure_on is None else config.failure_on)
+        if config.ignore_on is not None:
+            counts &= ~conditions.compiled("ignore_on", config.ignore_on)
+        self.config = config
+        self._bad = config.failure_on_result
+        self._counts = conditions.some("failure_on", counts)
+
     def after_fork(self) -> None:
         """Begin anew in a forked child: a thread that is not there may have been counting (rule G18)."""
-        seconds: Any = self._config.window_duration  # the config has made it seconds
+        seconds: Any = self.config.window_duration  # the config has made it seconds
         # Reentrant: a signal handler or a finaliser that makes a call of its own may interrupt a decision.
         lock: Any = RLock()
         self._acquire: Callable[[], bool] = lock.acquire
         self._release: Callable[[], None] = lock.release
         self._owned: Callable[[], bool] = lock._is_owned
-        self._balance = Balance(self._config.multiplier, seconds, clock.monotonic())
+        self._balance = Balance(self.config.multiplier, seconds, clock.monotonic())
 
     def admit(self) -> None:
         """Let a call pass.
@@ -124,10 +130,28 @@ class Calls:
         finally:
             self._release()
 
+    def reconfigure(self, config: AdaptiveThrottleConfig) -> None:
+        """Go on with another config; calls that run are judged by it when they end."""
+        seconds: Any = config.window_duration
+        self._acquire()
+        try:
+            self._judge(config)
+            self._balance.reconfigure(config.multiplier, seconds, clock.monotonic())
+        finally:
+            self._release()
+
+    def reset(self) -> None:
+        """Forget all calls."""
+        self._acquire()
+        try:
+            self._balance.reset(clock.monotonic())
+        finally:
+            self._release()
+
     def _turned_down(self, result: object) -> bool:
         """Ask the user's predicate; with recovery off nothing counts as a failure."""
-        assert self._bad is not None  # noqa: S101 - asked only then
-        return not (mode.active and mode.off()) and bool(conditions.plainly("failure_on_result", self._bad(result)))
+        bad: Any = self._bad  # there is one, and there will be: that cannot be reconfigured
+        return not (mode.active and mode.off()) and bool(conditions.plainly("failure_on_result", bad(result)))
 
     def _record(self, *, accepted: bool) -> None:
         if self._owned():  # in the midst of a decision that a signal handler or finaliser has interrupted

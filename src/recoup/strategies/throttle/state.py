@@ -77,7 +77,7 @@ class Balance:
 
     def __init__(self, multiplier: float, seconds: float, now: float) -> None:
         self._multiplier = multiplier
-        self._width = seconds / SLICES
+        self._width = _width(seconds)
         self.held_back = 0
         self.tick = ticks()
         self._looks = self._ticked = 0
@@ -120,6 +120,31 @@ class Balance:
         """Count a call that has ended."""
         self._turn(now)
         self._add(accepted=accepted)
+
+    def reconfigure(self, multiplier: float, seconds: float, now: float) -> None:
+        """Go on with another multiplier and window; what is in the window now, and would be in the new one, counts."""
+        self._turn(now)
+        self._multiplier = multiplier
+        width = _width(seconds)
+        if width != self._width:
+            requested, accepted = [0] * SLICES, [0] * SLICES
+            running = now - self._begun
+            for back in range(SLICES):
+                age = max(0.0, running + (back - 1) * self._width)  # of the newest call that may be in there
+                if age < width * SLICES:
+                    slot = min(int(age / width), SLICES - 1)
+                    requested[-slot] += self._requested[self._index - back]
+                    accepted[-slot] += self._accepted[self._index - back]
+            self._requested, self._accepted = requested, accepted
+            self.requests, self.accepts = sum(requested), sum(accepted)
+            self._index, self._begun, self._width = 0, now, width
+        self._look()
+
+    def reset(self, now: float) -> None:
+        """Begin anew, as if no call had been made."""
+        self._take_in()
+        self.held_back = 0
+        self._clear(now)
 
     def _add(self, *, accepted: bool) -> None:
         index = self._index
@@ -168,6 +193,11 @@ class Balance:
         self.calm_from = self._begun
         calm = self.requests <= self._multiplier * self.accepts
         self.calm_until = self._begun + self._width if calm else -math.inf
+
+
+def _width(seconds: float) -> float:
+    """Give the length of a slice; at least so much that it can be divided by."""
+    return max(seconds / SLICES, 1e-18)
 
 
 def ticks(*, locked: bool = not _GIL) -> Callable[[], int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
-from recoup._core import checks
+from recoup._core import checks, options
 from recoup._core.colour import Colour, described
 from recoup._core.conditions import when
 from recoup._core.options import decorating
@@ -61,12 +61,16 @@ class AdaptiveThrottle(Strategy):
             config = AdaptiveThrottleConfig()
         checks.instance("config", config, AdaptiveThrottleConfig)
         super().__init__(name=name)
-        self.config = config
         self._calls = Calls(self, config)
 
     def __repr__(self) -> str:
         odds, requests, accepts, _ = self._calls.seen()
         return f"<AdaptiveThrottle {self.name!r} holds back {odds:.0%}, {accepts} of {requests} accepted>"
+
+    @property
+    def config(self) -> AdaptiveThrottleConfig:
+        """What holds now."""
+        return self._calls.config
 
     @property
     def odds(self) -> float:
@@ -78,6 +82,46 @@ class AdaptiveThrottle(Strategy):
         """What was counted: `requests` and `accepts` in the window, and how many were ever `held_back`; a copy."""
         _, requests, accepts, held_back = self._calls.seen()
         return {"requests": requests, "accepts": accepts, "held_back": held_back}
+
+    def reconfigure(self, config: AdaptiveThrottleConfig | None = None, /, **changes: Any) -> None:
+        """Change what counts, and how much of it, while calls are made.
+
+        Write `throttle.reconfigure(multiplier=1.5)`, which keeps all other fields, or give a whole config. Calls that
+        run are judged by the new conditions when they end. What is in the window and would be in the new one counts on.
+
+        Args:
+            config: What holds from now on; `None` for what holds now, with changes.
+            changes: Fields of `AdaptiveThrottleConfig`; `on` is short for `failure_on`.
+
+        Raises:
+            TypeError: For an unknown field, a value of the wrong type, or changes beside a config.
+            ValueError: For a value out of range, or if `failure_on_result` would become a predicate or cease to be one:
+                functions were decorated for that. Then nothing was changed.
+
+        Any thread or task may call this at any time. Of two that do so at once, one wins.
+
+        >>> throttle = AdaptiveThrottle(name="search")
+        >>> throttle.reconfigure(multiplier=1.5)
+        >>> throttle.config.multiplier
+        1.5
+        """
+        super().reconfigure(config, **changes)
+
+    def reset(self) -> None:
+        """Forget all calls: the window is empty, and nobody is held back.
+
+        What is in the config stays. Calls that run count when they end.
+
+        Any thread or task may call this at any time.
+        """
+        self._calls.reset()
+
+    def _settled(self, config: AdaptiveThrottleConfig) -> None:
+        judged = self.config.failure_on_result is None, config.failure_on_result is None
+        options.same(self, failure_on_result=judged)
+
+    def _adopt(self, config: AdaptiveThrottleConfig) -> None:
+        self._calls.reconfigure(config)
 
     def __enter__(self) -> Self:
         """Enter a block that is protected like a function.
