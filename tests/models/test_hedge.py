@@ -18,16 +18,19 @@ class HedgedCalls(RuleBasedStateMachine):
 
     @initialize(most=st.integers(2, 4), burst=st.integers(1, 3), budget=st.sampled_from([0.25, 0.5, 1.0]))
     def begin(self, most: int, burst: int, budget: float) -> None:
-        config = HedgeConfig(idempotent=True, delay=DELAY, max_attempts=most, burst=burst, budget=budget)
-        self.pace = Pace(config)
         self.most, self.burst, self.budget = most, burst, budget
+        self.pace = Pace(self.config)
         self.now = 0.0
-        self.history: list[str] = []  # "call" and "add", for the tokens
+        self.history: list[tuple[Any, ...]] = [("reset", burst, budget)]  # for the tokens
         self.call()
+
+    @property
+    def config(self) -> HedgeConfig:
+        return HedgeConfig(idempotent=True, delay=DELAY, max_attempts=self.most, burst=self.burst, budget=self.budget)
 
     def call(self) -> None:
         self.run = HedgeRun(self.pace, self.most, self.now)
-        self.history.append("call")
+        self.history.append(("call",))
         self.run.start(self.now)
         self.started = [self.now]
         self.refused = False
@@ -35,9 +38,13 @@ class HedgedCalls(RuleBasedStateMachine):
 
     def tokens(self) -> float:
         """Count from the beginning."""
-        tokens = float(self.burst)
-        for what in self.history:
-            tokens = min(self.burst, tokens + self.budget) if what == "call" else tokens - 1
+        tokens, burst, budget = 0.0, 0, 0.0
+        for what, *more in self.history:
+            if what in {"reset", "change"}:
+                burst, budget = more
+                tokens = float(burst) if what == "reset" else min(tokens, float(burst))
+            else:
+                tokens = min(float(burst), tokens + budget) if what == "call" else tokens - 1
         return tokens
 
     def decided(self) -> bool:
@@ -60,7 +67,7 @@ class HedgedCalls(RuleBasedStateMachine):
         allowed = self.tokens() >= 1
         assert self.run.add(self.now) is allowed
         if allowed:
-            self.history.append("add")
+            self.history.append(("add",))
             self.started.append(self.now)
             assert self.run.start(self.now) == len(self.started)
         else:
@@ -77,6 +84,17 @@ class HedgedCalls(RuleBasedStateMachine):
             self.run.failed(which, ValueError(which))
         if first:
             self.outcomes[which] = f"value {which}" if success else "error"
+
+    @rule(burst=st.integers(1, 3), budget=st.sampled_from([0.25, 0.5, 1.0]))
+    def reconfigure(self, burst: int, budget: float) -> None:
+        self.burst, self.budget = burst, budget
+        self.pace.reconfigure(self.config)
+        self.history.append(("change", burst, budget))
+
+    @rule()
+    def reset(self) -> None:
+        self.pace.reset()
+        self.history = [("reset", self.burst, self.budget)]
 
     @precondition(lambda self: self.decided())
     @rule()
@@ -100,9 +118,10 @@ class HedgedCalls(RuleBasedStateMachine):
             assert self.run.wait(self.now, None) == self.due()
             assert self.run.wait(self.now, 0.0) is None
         counts = self.pace.counts()
-        assert counts["calls"] == self.history.count("call")
-        assert counts["hedges"] == self.history.count("add")
-        assert counts["hedges"] <= self.burst + self.budget * counts["calls"]
+        assert counts["calls"] == self.history.count(("call",))
+        assert counts["hedges"] == self.history.count(("add",))
+        if len([what for what, *_ in self.history if what == "change"]) == 0:
+            assert counts["hedges"] <= self.burst + self.budget * counts["calls"]
 
 
 TestHedgedCalls = HedgedCalls.TestCase

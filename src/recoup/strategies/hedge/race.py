@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from typing import Any
 
-    from recoup.strategies.hedge.config import HedgeConfig
     from recoup.strategies.hedge.crew import Crew
-    from recoup.strategies.hedge.state import Pace
     from recoup.strategies.hedge.strategy import Hedge
 
 __all__ = ["Race"]
@@ -25,16 +23,13 @@ class Race:
     """One call of a hedged function.
 
     Args:
-        hedge: The strategy object.
-        config: Its options.
-        pace: What its calls share.
+        hedge: The strategy object; the call ends under the options that hold when it begins.
         fn: What to call.
     """
 
-    def __init__(self, hedge: Hedge, config: HedgeConfig, pace: Pace, fn: Callable[..., Awaitable[Any]]) -> None:
+    def __init__(self, hedge: Hedge, fn: Callable[..., Awaitable[Any]]) -> None:
         self._hedge = hedge
-        self._pace = pace
-        self._config = config
+        self._config = hedge.config
         self._fn = fn
 
     async def run(self, /, *args: Any, **kwargs: Any) -> Any:
@@ -49,7 +44,7 @@ class Race:
         crew = None if mode.active and mode.off() else crew_here(grace)
         if crew is None:
             return await self._fn(*args, **kwargs)
-        run = HedgeRun(self._pace, self._config.max_attempts, clock.monotonic())
+        run = HedgeRun(self._hedge._pace, self._config.max_attempts, clock.monotonic())
         try:
             async with crew:
                 try:

@@ -52,6 +52,13 @@ class Latencies:
         self._sorted: list[float] = []
         self.value: float | None = None
 
+    def resized(self, quantile: float, minimum: int, size: int) -> Latencies:
+        """Give the same durations, as many of the last ones as may be kept, under other options."""
+        other = Latencies(quantile, minimum, size)
+        for seconds in self._last:
+            other.add(seconds)
+        return other
+
     def add(self, seconds: float) -> None:
         """Take a duration into account."""
         last, ordered = self._last, self._sorted
@@ -71,39 +78,62 @@ class Pace:
 
     Args:
         config: The options.
+
+    Attributes:
+        config: The options that hold now.
     """
 
     def __init__(self, config: HedgeConfig) -> None:
-        self._config = config
+        self.config = config
         self.after_fork()
         waiting.at_fork(self)
 
     def after_fork(self) -> None:
         """Begin anew; in a forked child the lock may be held by a thread that is not there (G18)."""
-        config = self._config
         self._lock = Lock()
+        self._clear_locked()
+
+    def reset(self) -> None:
+        """Forget all durations and counts; all tokens are there."""
+        with self._lock:
+            self._clear_locked()
+
+    def _clear_locked(self) -> None:
+        config = self.config
         self._latencies = Latencies(config.quantile, config.minimum_samples, config.window_size)
-        self._shared: Any = None if isinstance(config.budget, float) else config.budget
-        self._income = config.budget if isinstance(config.budget, float) else 0.0
+        self._pay(config)
         self._tokens = float(config.burst)
         self._calls = self._hedges = self._wins = self._withheld = 0
+
+    def _pay(self, config: HedgeConfig) -> None:
+        self._shared: Any = None if isinstance(config.budget, float) else config.budget
+        self._income = config.budget if isinstance(config.budget, float) else 0.0
+
+    def reconfigure(self, config: HedgeConfig) -> None:
+        """Go on with other options; durations are kept, and tokens as far as they may be saved."""
+        with self._lock:
+            self._latencies = self._latencies.resized(config.quantile, config.minimum_samples, config.window_size)
+            self._pay(config)
+            self._tokens = min(self._tokens, float(config.burst))
+            self.config = config
 
     @property
     def delay(self) -> float | None:
         """How many seconds an attempt has before another one is due; `None` while that is not known."""
-        fixed: Any = self._config.delay  # the config has made it seconds
+        fixed: Any = self.config.delay  # the config has made it seconds
         return self._latencies.value if fixed is None else fixed
 
     def called(self) -> None:
         """Take note of a call."""
         with self._lock:
             self._calls += 1
-            self._tokens = min(float(self._config.burst), self._tokens + self._income)
+            self._tokens = min(float(self.config.burst), self._tokens + self._income)
 
     def spend(self, now: float) -> bool:
         """Ask for another attempt; False if the budget is used up."""
-        if self._shared is not None:
-            paid = self._shared._spend(now, timeout=False) is not None
+        shared = self._shared
+        if shared is not None:
+            paid = shared._spend(now, timeout=False) is not None
             with self._lock:
                 return self._counted_locked(allowed=paid)
         with self._lock:

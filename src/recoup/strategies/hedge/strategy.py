@@ -55,12 +55,16 @@ class Hedge(Strategy):
     def __init__(self, config: HedgeConfig, *, name: str | None = None) -> None:
         checks.instance("config", config, HedgeConfig)
         super().__init__(name=name)
-        self.config = config
         self._pace = Pace(config)
 
     def __repr__(self) -> str:
         delay = self.delay
         return f"<Hedge {self.name!r} {'learning' if delay is None else f'after {delay:.3g} s'}>"
+
+    @property
+    def config(self) -> HedgeConfig:
+        """What holds now."""
+        return self._pace.config
 
     @property
     def delay(self) -> float | None:
@@ -76,8 +80,45 @@ class Hedge(Strategy):
         """
         return self._pace.counts()
 
+    def reconfigure(self, config: HedgeConfig | None = None, /, **changes: Any) -> None:
+        """Change when calls are hedged, and how much, while they are made.
+
+        Write `hedge.reconfigure(delay=0.2)`, which keeps all other fields, or give a whole config. Calls that run end
+        under the options that they began with, but for the budget. Durations that were seen are kept, as many as the
+        new window holds, and so are saved tokens, as many as the new burst.
+
+        Args:
+            config: What holds from now on; `None` for what holds now, with changes.
+            changes: Fields of `HedgeConfig`.
+
+        Raises:
+            TypeError: For an unknown field, a value of the wrong type, or changes beside a config.
+            ValueError: For a value out of range. Then nothing was changed.
+
+        Any thread or task may call this at any time. Of two that do so at once, one wins.
+
+        >>> hedge = Hedge(HedgeConfig(delay=0.01, idempotent=True), name="mirrors")
+        >>> hedge.reconfigure(delay=0.2)
+        >>> hedge
+        <Hedge 'mirrors' after 0.2 s>
+        """
+        super().reconfigure(config, **changes)
+
+    def reset(self) -> None:
+        """Begin anew: durations and counts are forgotten, and `burst` attempts may be added.
+
+        The options stay; a budget that is shared with others is left as it is. What calls that run come to counts when
+        they end.
+
+        Any thread or task may call this at any time.
+        """
+        self._pace.reset()
+
+    def _adopt(self, config: HedgeConfig) -> None:
+        self._pace.reconfigure(config)
+
     def _pumps(self, place: Place) -> Sequence[Pump]:  # noqa: ARG002 - async functions only
-        return [Pump(pumps.hedging_async, (partial(Race, self, self.config, self._pace),))]
+        return [Pump(pumps.hedging_async, (partial(Race, self),))]
 
     def _accept(self, colour: Colour, target: object) -> None:
         super()._accept(colour, target)
