@@ -13,51 +13,9 @@ import pytest
 from recoup import Bulkhead, BulkheadConfig, CircuitBreaker, CircuitBreakerConfig, deadline
 from recoup.errors import DeadlineExceeded
 from recoup.strategies.hedge import crew
-from recoup.strategies.hedge.strategy import Hedge, hedge
 from recoup.testing import VirtualClock, VirtualEventLoop
 from tests.conftest import Both
-
-
-def hedging(**options: Any) -> Hedge:
-    return hedge(**{"idempotent": True, "delay": 1, "name": "api", **options})
-
-
-class Closeable:
-    """Something that has to be closed."""
-
-    def __init__(self) -> None:
-        self.closed = 0
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-async def until_cancelled(library: Both, seconds: float) -> None:
-    """Wait, and go on when that is cancelled, as careless code does."""
-    try:
-        await library.pause(seconds)
-    except BaseException as error:
-        if type(error).__name__ not in ("CancelledError", "Cancelled"):
-            raise
-
-
-def cancelled_after(library: Both, seconds: float, fn: Callable[[], Any]) -> Callable[[], Any]:
-    """Call a function, and have its caller cancelled after some seconds; tell whether that came out."""
-
-    async def main_asyncio() -> bool:
-        task = asyncio.ensure_future(fn())
-        asyncio.get_running_loop().call_later(seconds, task.cancel)
-        await asyncio.wait([task])
-        return bool(task.cancelled())
-
-    async def main_trio() -> bool:
-        import trio
-
-        with trio.move_on_after(seconds) as scope:
-            await fn()
-        return bool(scope.cancelled_caught)
-
-    return main_asyncio if library.library == "asyncio" else main_trio
+from tests.strategies.hedge.scenes import Closeable, cancelled_after, hedging, until_cancelled
 
 
 def test_values_that_come_after_the_caller_has_left(library: Both, clock: VirtualClock) -> None:

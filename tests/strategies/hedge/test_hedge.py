@@ -20,42 +20,7 @@ from recoup.strategies.hedge.config import HedgeConfig
 from recoup.strategies.hedge.strategy import Hedge, hedge
 from recoup.testing import VirtualClock, disabled
 from tests.conftest import Both
-
-
-class Service:
-    """Answers call after call as it was told: after seconds, then with a value or an error.
-
-    Attributes:
-        log: What happened: (seconds since the start, attempt, "began", "ended" or "cancelled").
-    """
-
-    def __init__(self, clock: VirtualClock, library: Both, *answers: tuple[float, Any]) -> None:
-        self.clock = clock
-        self.library = library
-        self.answers = list(answers)
-        self.calls = 0
-        self.log: list[tuple[float, int, str]] = []
-
-    def note(self, attempt: int, what: str) -> None:
-        self.log.append((round(self.clock.monotonic() - 1000, 6), attempt, what))
-
-    async def __call__(self, *_: object) -> Any:
-        attempt = self.calls = self.calls + 1
-        seconds, answer = self.answers[attempt - 1]
-        self.note(attempt, "began")
-        try:
-            await self.library.pause(seconds)
-        except BaseException:
-            self.note(attempt, "cancelled")
-            raise
-        self.note(attempt, "ended")
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
-
-
-def hedging(**options: Any) -> Hedge:
-    return hedge(**{"idempotent": True, "delay": 1, "name": "api", **options})
+from tests.strategies.hedge.scenes import Service, hedging
 
 
 async def naive(fn: Callable[[], Any], delay: float) -> Any:

@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from recoup import Hedge, HedgeConfig, RetryBudget
+from recoup import HedgeConfig, RetryBudget
 from recoup.strategies.hedge.state import Latencies, Pace
+from tests.strategies.hedge.scenes import hedging
 
 if TYPE_CHECKING:
     from recoup.testing import VirtualClock
-
-
-def made(**options: Any) -> Hedge:
-    return Hedge(HedgeConfig(**{"delay": 1.0, "idempotent": True, **options}), name="mirrors")
 
 
 def slow_then_quick(*seconds: float) -> Any:
@@ -33,7 +30,7 @@ def slow_then_quick(*seconds: float) -> Any:
 
 async def test_another_delay(clock: VirtualClock) -> None:
     """It holds for the next call, of functions that were decorated before; a call that runs keeps its own (B5)."""
-    hedge = made(delay=5.0)
+    hedge = hedging(delay=5.0)
     fetch = hedge(slow_then_quick(20, 1, 20, 2))
     began = clock.monotonic()
     running = asyncio.ensure_future(fetch())
@@ -48,7 +45,7 @@ async def test_another_delay(clock: VirtualClock) -> None:
 
 async def test_more_attempts(clock: VirtualClock) -> None:
     """How many attempts a call may have holds from the next call on (B5)."""
-    hedge = made()
+    hedge = hedging()
     fetch = hedge(slow_then_quick(20, 20, 1))
     hedge.reconfigure(max_attempts=3)
     assert await fetch() == 1
@@ -88,7 +85,7 @@ def test_another_quantile() -> None:
 
 def test_from_a_fixed_delay_to_a_live_one_and_back() -> None:
     """A hedge that begins to follow the calls has seen them all the time (L3)."""
-    hedge = made(delay=2)
+    hedge = hedging(delay=2)
     for _ in range(100):
         hedge._pace.succeeded(0.25, 1)
     hedge.reconfigure(delay=None)
@@ -108,7 +105,7 @@ def test_from_a_fixed_delay_to_a_live_one_and_back() -> None:
 )
 def test_bad_values_change_nothing(changes: dict[str, Any], error: type[Exception], message: str) -> None:
     """A mistake in one field leaves all of them as they were (G1)."""
-    hedge = made()
+    hedge = hedging()
     before = hedge.config
     with pytest.raises(error, match=message):
         hedge.reconfigure(**changes)
@@ -117,7 +114,7 @@ def test_bad_values_change_nothing(changes: dict[str, Any], error: type[Exceptio
 
 async def test_begin_anew(clock: VirtualClock) -> None:
     """After a reset the durations and counts are forgotten and the tokens are there; what runs goes on (B5's way)."""
-    hedge = made(delay=None, burst=1)
+    hedge = hedging(delay=None, burst=1)
     for _ in range(100):
         hedge._pace.succeeded(1.0, 1)
     fetch = hedge(slow_then_quick(20, 20, 3))
@@ -132,12 +129,12 @@ async def test_begin_anew(clock: VirtualClock) -> None:
     assert await running == 20
     assert hedge.metrics == {"calls": 0, "hedges": 1, "wins": 0, "withheld": 0}
     assert await fetch() == 3
-    assert repr(hedge) == "<Hedge 'mirrors' learning>"
+    assert repr(hedge) == "<Hedge 'api' learning>"
 
 
 def test_changes_while_threads_call() -> None:
     """While 32 threads call, the hedge changes and begins anew all the time, and nothing breaks (G7, B5)."""
-    hedge = made(delay=None)
+    hedge = hedging(delay=None)
     over = threading.Event()
 
     async def quick() -> int:
