@@ -81,6 +81,7 @@ THIRD_PARTIES = {  # package that may import them: which ones; None stands for a
     "recoup.ext": None,
     "recoup._core.rim": {"wrapt"},
     "recoup.demo": {"aiohttp", "rich"},
+    "recoup.testing.plugin": {"pytest"},
 }
 # Time, sleep, loops and randomness come through one seam that tests replace (G12): who may import which.
 SEAM: Mapping[str, set[str]] = {

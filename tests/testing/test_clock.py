@@ -244,3 +244,13 @@ def test_parallel_pauses_under_trio_overlap(clock: VirtualClock) -> None:
         trio.run(main, clock=leader)
     assert clock.monotonic() == 1001
     assert clock.sleeps == [1] * 10
+
+
+def test_elapsed_counts_from_the_beginning() -> None:
+    """`elapsed` tells exactly how much time has passed on the clock, wherever it began and whatever moved it."""
+    clock = VirtualClock(start=123456789.125)
+    assert clock.elapsed == 0
+    clock.sleep(0.1)
+    clock.advance(59.9)
+    clock.rewind(10)
+    assert clock.elapsed == 50

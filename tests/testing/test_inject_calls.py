@@ -34,10 +34,9 @@ def test_a_plain_call_is_given_up_by_its_thread() -> None:
     """Under a deadline with threads a plain function that hangs is given up, and let go at the end of the block."""
     limited = deadline(0.01, mode="thread")(len)
     holder = types.SimpleNamespace(size=limited)
-    with inject(holder, "size", hang()) as calls, pytest.raises(TimeoutError):
+    with inject(holder, "size", hang()), pytest.raises(TimeoutError):
         holder.size("abc")
     assert holder.size is limited
-    assert calls[0].injected == "hang"
 
 
 def test_a_plain_call_hangs_in_a_thread() -> None:

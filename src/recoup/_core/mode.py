@@ -1,7 +1,8 @@
 """The switch that turns recovery off, or makes it instant, for tests (rule G16).
 
 It is scoped to the current context: other threads and tasks do not see it, scopes nest and restore, and a background
-task that outlives the scope which set it goes back to normal. `recoup.testing` is the public door.
+task that outlives the scope which set it goes back to normal. `recoup.testing` is the public door. Behind all scopes
+stands what holds everywhere: nothing, unless a test runner has set it for one test or a whole run.
 
 Strategies ask on their slow paths only: `if mode.active and mode.off():`.
 """
@@ -17,11 +18,15 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Literal
 
-__all__ = ["Scope", "active", "instant", "off"]
+    Kind = Literal["off", "instant", "on"]
+
+__all__ = ["Scope", "active", "everywhere", "instant", "off"]
 
 active = 0
-"""How many scopes are open anywhere in the process: 0 nearly always, so that the question costs nothing."""
+"""How many scopes are open anywhere in the process, the one round everything included: 0 nearly always, so that the
+question costs nothing."""
 
+_everywhere: Kind = "on"
 _lock = Lock()
 _scope: ContextVar[Scope | None] = ContextVar("recoup_mode", default=None)
 
@@ -31,7 +36,7 @@ class Scope:
 
     __slots__ = ("_kind", "_open", "_outer")
 
-    def __init__(self, kind: Literal["off", "instant", "on"]) -> None:
+    def __init__(self, kind: Kind) -> None:
         self._kind = kind
         self._open = False
         self._outer: Scope | None = None
@@ -56,11 +61,20 @@ class Scope:
         _scope.set(self._outer)
 
 
+def everywhere(kind: Kind) -> Kind:
+    """Set what holds where no scope is open, in every thread and task; give what has held so far."""
+    global active, _everywhere  # noqa: PLW0603 - the one setting of the process, and the hint
+    with _lock:
+        before, _everywhere = _everywhere, kind
+        active += (kind != "on") - (before != "on")
+    return before
+
+
 def _current() -> str:
     scope = _scope.get()
     while scope is not None and not scope._open:
         scope = scope._outer
-    return "on" if scope is None else scope._kind
+    return _everywhere if scope is None else scope._kind
 
 
 def off() -> bool:

@@ -38,6 +38,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._listed: dict[int, ref[Strategy]] = {}
+        self._watched: dict[int, ref[Strategy]] | None = None
         self._numbers = count()
 
     def __repr__(self) -> str:
@@ -91,6 +92,13 @@ class Registry:
         alive = [strategy for each in list(self._listed.values()) if (strategy := each()) is not None]
         chosen = alive if kind is None else [each for each in alive if isinstance(each, kind)]
         return tuple(sorted(chosen, key=lambda strategy: strategy.name))
+
+    def _meet(self, strategy: Strategy) -> None:
+        """Take note of a new object, named or not, while somebody has asked for that: the plugin for tests."""
+        watched = self._watched
+        if watched is not None:
+            number = next(self._numbers)
+            watched[number] = ref(strategy, lambda _: watched.pop(number, None))
 
     def _enter(self, strategy: Strategy) -> None:
         """List an object for as long as it lives."""

@@ -74,6 +74,7 @@ class Strategy:
         if name is not None and (not isinstance(name, str) or not name):
             raise TypeError(f"name must be a non-empty string or None, not {checks.shown(name)}")
         self._given_name = name
+        registry._meet(self)
         if name is not None:
             registry._enter(self)
         self._async_callbacks = tuple(async_callbacks)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from recoup.testing.faults import hang as hang
     from recoup.testing.faults import instead as instead
     from recoup.testing.faults import slow as slow
+    from recoup.testing.injecting import Faults as Faults
     from recoup.testing.injecting import faulty as faulty
     from recoup.testing.injecting import inject as inject
     from recoup.testing.loop import VirtualEventLoop as VirtualEventLoop
@@ -29,12 +30,23 @@ if TYPE_CHECKING:
     from recoup.testing.switch import disabled as disabled
     from recoup.testing.switch import enabled as enabled
     from recoup.testing.switch import instant as instant
+else:  # for type checkers it would make a name of ours of any mistake
+
+    def __getattr__(name: str) -> object:
+        """Load a public name when it is first used."""
+        home = _HOME_OF.get(name)
+        if home is None:
+            raise AttributeError(f"module 'recoup.testing' has no attribute {name!r}")
+        value = getattr(import_module(f"recoup.testing.{home}"), name)
+        globals()[name] = value
+        return value
+
 
 _HOMES = {
     "calls": ("Call", "Calls"),
     "clock": ("VirtualClock", "active_clock"),
     "faults": ("Fault", "answer", "fail", "hang", "instead", "slow"),
-    "injecting": ("faulty", "inject"),
+    "injecting": ("Faults", "faulty", "inject"),
     "loop": ("VirtualEventLoop", "run"),
     "recording": ("Events", "record"),
     "switch": ("Switch", "disabled", "enabled", "instant"),
@@ -46,6 +58,7 @@ __all__ = [
     "Calls",
     "Events",
     "Fault",
+    "Faults",
     "Switch",
     "VirtualClock",
     "VirtualEventLoop",
@@ -63,18 +76,6 @@ __all__ = [
     "run",
     "slow",
 ]
-
-
-if not TYPE_CHECKING:  # type checkers would take any name for one of ours
-
-    def __getattr__(name: str) -> object:
-        """Load a public name when it is first used."""
-        home = _HOME_OF.get(name)
-        if home is None:
-            raise AttributeError(f"module 'recoup.testing' has no attribute {name!r}")
-        value = getattr(import_module(f"recoup.testing.{home}"), name)
-        globals()[name] = value
-        return value
 
 
 def __dir__() -> list[str]:

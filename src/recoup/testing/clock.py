@@ -99,7 +99,7 @@ class VirtualClock:
 
     def __init__(self, start: float = 1000.0, wall: float = 1_700_000_000.0) -> None:
         self._lock = threading.Lock()
-        self._now = _nanos("start", start)
+        self._now = self._start = _nanos("start", start)
         self._wall_ahead = _nanos("wall", wall) - self._now
         self._sleeps: list[float] = []
         self._replaced: list[Any] = []
@@ -107,6 +107,11 @@ class VirtualClock:
 
     def __repr__(self) -> str:
         return f"<VirtualClock at {self.monotonic()} s, {len(self._sleeps)} sleeps>"
+
+    @property
+    def elapsed(self) -> float:
+        """Tell how many seconds have passed since the clock was made."""
+        return (self._time() - self._start) / _NANO
 
     @property
     def sleeps(self) -> list[float]:

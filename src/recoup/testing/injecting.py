@@ -1,9 +1,9 @@
-"""Put faults into a function, method or callable object for the time of a block, or for good into a copy of it."""
+"""Put faults into a function, method or callable object for the time of a block or test, or for good into a copy."""
 
 from __future__ import annotations
 
 import inspect
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from types import FunctionType
 from typing import TYPE_CHECKING
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from recoup.testing.faults import Fault
     from recoup.typing import Decorated
 
-__all__ = ["faulty", "inject"]
+__all__ = ["Faults", "faulty", "inject"]
 
 _MISSING = object()
 
@@ -111,6 +111,34 @@ def faulty(target: Decorated, *faults: Fault, key: Callable[..., object] | None 
     """
     injection = Injection(_called(target, "function"), faults, key=key)
     return below(target, injection), injection.calls
+
+
+class Faults:
+    """Injects faults until the test ends: what the fixture `faults` gives.
+
+    `calls = faults(client, "fetch", fail(ConnectionError, on=1))` is `inject` without a block.
+
+    Attributes:
+        all: The calls of every function that faults were injected into, in that order.
+    """
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        self.all: list[Calls] = []
+
+    def __call__(self, owner: object, name: str, *faults: Fault, key: Callable[..., object] | None = None) -> Calls:
+        """Have faults happen to the calls of a function until the test ends; see `inject`.
+
+        Returns:
+            The calls, filed.
+
+        Raises:
+            AttributeError: If there is no such attribute.
+            TypeError: If it cannot be protected or replaced, or a fault does not fit it.
+        """
+        calls = self._stack.enter_context(inject(owner, name, *faults, key=key))
+        self.all.append(calls)
+        return calls
 
 
 def _called(target: Any, default: str) -> str:

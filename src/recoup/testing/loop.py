@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
     Ts = TypeVarTuple("Ts")
 
-__all__ = ["VirtualEventLoop", "run"]
+__all__ = ["VirtualEventLoop", "run", "virtual_loops"]
 
 _GRACE = 0.02  # real seconds; a thread that has its answer needs a GIL switch (5 ms) and a turn on the processor
 _WORKING = 10  # times the grace while a worker of the loop owes an answer: on a loaded machine 20 ms are soon gone
@@ -242,3 +242,20 @@ def run(main: Coroutine[Any, Any, T], *, clock: VirtualClock | None = None, seed
     """
     with _dice(seed), asyncio.Runner(loop_factory=lambda: VirtualEventLoop(clock, seed=seed)) as runner:
         return runner.run(main)
+
+
+@contextmanager
+def virtual_loops() -> Generator[None]:
+    """Have new event loops follow the active `VirtualClock`, whoever makes them: `asyncio.run`, runners of plugins.
+
+    Not those that are made by a loop factory of somebody's own.
+    """
+    places: tuple[Any, ...] = (asyncio, asyncio.events)  # the public name, and where asyncio.Runner looks
+    replaced = [place.new_event_loop for place in places]
+    for place in places:
+        place.new_event_loop = VirtualEventLoop
+    try:
+        yield
+    finally:
+        for place, function in zip(places, replaced, strict=True):
+            place.new_event_loop = function
