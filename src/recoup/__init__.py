@@ -86,6 +86,7 @@ if TYPE_CHECKING:
     from recoup.strategies.retry.config import RetryAfter as RetryAfter
     from recoup.strategies.retry.config import RetryConfig as RetryConfig
     from recoup.strategies.retry.decorator import retry as retry
+    from recoup.strategies.retry.nesting import set_nested_retries as set_nested_retries
     from recoup.strategies.retry.strategy import RetryExecutor as RetryExecutor
     from recoup.strategies.throttle.config import AdaptiveThrottleConfig as AdaptiveThrottleConfig
     from recoup.strategies.throttle.strategy import AdaptiveThrottle as AdaptiveThrottle
@@ -160,6 +161,7 @@ _HOMES = {
     "strategies.retry.budget": ("RetryBudget",),
     "strategies.retry.config": ("BackoffStrategy", "RetryAfter", "RetryConfig"),
     "strategies.retry.decorator": ("retry",),
+    "strategies.retry.nesting": ("set_nested_retries",),
     "strategies.retry.strategy": ("RetryExecutor",),
     "strategies.throttle.config": ("AdaptiveThrottleConfig",),
     "strategies.throttle.strategy": ("AdaptiveThrottle", "adaptive_throttle"),
@@ -254,6 +256,7 @@ __all__ = [
     "registry",
     "retry",
     "saga",
+    "set_nested_retries",
     "subscribe",
     "when",
 ]

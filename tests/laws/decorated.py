@@ -58,6 +58,7 @@ OTHERS = {  # public functions that are no decorators
     "queue_as",
     "registry",
     "saga",
+    "set_nested_retries",
     "subscribe",
     "time_left",
     "when",

@@ -32,6 +32,7 @@ from recoup import (
     metrics_only,
     registry,
     saga,
+    set_nested_retries,
     subscribe,
     when,
 )
@@ -128,6 +129,7 @@ def listening() -> None:
             assert_type(event.error_type, str | None)
 
     given: Listener = listener
+    set_nested_retries("once")
     with subscribe(given) as subscription:
         assert_type(subscription, Subscription)
     assert_type(subscription.cancel(), None)

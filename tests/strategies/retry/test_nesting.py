@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from recoup import (
     StackWarning,
     explain,
     retry,
+    set_nested_retries,
     subscribe,
 )
 from recoup.events import RetryNested
@@ -155,6 +157,60 @@ def test_a_fork_in_the_middle_of_a_count_hangs_nobody(clock: VirtualClock) -> No
                 os._exit(0 if executor.metrics == {"nested": 1} else 1)
             os._exit(2)
     assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.fixture
+def once() -> Iterator[None]:
+    """Have the whole process pass on what an inner retry gave up on, for one test."""
+    set_nested_retries("once")
+    yield
+    set_nested_retries("allow")
+
+
+def test_the_default_of_the_process(both: Both, clock: VirtualClock) -> None:
+    """It holds at once, for functions decorated before too, and again not (R7)."""
+    calls: list[int] = []
+
+    def fail() -> None:
+        calls.append(1)
+        raise OSError("down")
+
+    function = retry(max_attempts=2, initial_delay=0)(retry(max_attempts=2, initial_delay=0)(both.wrap(fail)))
+    for nested, made in (("allow", 4), ("once", 2), ("allow", 4)):
+        set_nested_retries(nested)  # type: ignore[arg-type]  # one of the two
+        try:
+            with pytest.raises(OSError, match="down") as caught:
+                both.call(function)
+        finally:
+            set_nested_retries("allow")
+        assert len(calls) == made
+        calls.clear()
+        if nested == "once":
+            [note] = caught.value.__notes__
+            assert "further in has given up on it after 2 attempts" in note
+
+
+def test_a_policy_that_says_it_itself_is_not_affected(both: Both, clock: VirtualClock, once: None) -> None:
+    """`nested="allow"` multiplies, whatever the process says; `reconfigure` may go back to that (R7)."""
+    script = Script(*(OSError() for _ in range(8)))
+    outer = retry(max_attempts=2, initial_delay=0, nested="allow")
+    function = outer(protect(both, script, max_attempts=2, initial_delay=0, nested="allow"))
+    with pytest.raises(OSError):  # noqa: PT011 - made above, without words
+        both.call(function)
+    assert len(script.calls) == 4
+    assert "passes on" not in str(explain(function))
+    outer.reconfigure(nested=None)
+    assert "passes on what a retry further in has given up on" in str(explain(function))
+    with pytest.raises(OSError):  # noqa: PT011 - as above
+        both.call(function)
+    assert len(script.calls) == 6
+
+
+def test_other_values_are_refused() -> None:
+    """They change nothing (G1)."""
+    with pytest.raises(ValueError, match=r"^nested must be 'allow' or 'once', not 'never'"):
+        set_nested_retries("never")  # type: ignore[arg-type]  # that is the matter
+    assert not nesting.once
 
 
 class ReadTimeout(Exception):

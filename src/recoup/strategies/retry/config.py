@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
 
 from recoup._core import checks, conditions
-from recoup.strategies.retry import checking
+from recoup.strategies.retry import checking, nesting
 from recoup.strategies.retry.budget import RetryBudget
 from recoup.strategies.retry.kinds import BackoffStrategy, RetryAfter
 from recoup.typing import AsyncPredicate, Callback, ConditionSpec, Seconds  # noqa: TC001 - as above
@@ -55,7 +55,8 @@ class RetryConfig:
         budget: A `RetryBudget`, shared by any number of functions: without a token left the error comes out at once.
             Calls cost a little more then, also those that succeed. Default `None`: no budget.
         nested: What is done with an error that a retry further in has given up on: "allow" (retry it, so that attempts
-            multiply; an event says so) or "once" (pass it on with a note). Default "allow": what is written is done.
+            multiply; an event says so) or "once" (pass it on with a note). Default `None`: what `set_nested_retries`
+            has said for the process, which is "allow" unless it was called: what is written is done.
         idempotent: False forbids retrying timeouts: a call that timed out may have had its effect. True says that the
             function may be repeated, even while an earlier call of it, which its caller no longer waits for, goes on in
             a thread (`DeadlineExceeded.abandoned`). Default `None`: that alone is not retried, other timeouts are.
@@ -97,7 +98,7 @@ class RetryConfig:
     max_elapsed: Seconds | None = None
     retry_after: RetryAfter | str = RetryAfter.OBEY
     budget: RetryBudget | None = None
-    nested: Literal["allow", "once"] = "allow"
+    nested: Literal["allow", "once"] | None = None
     idempotent: bool | None = None
     replay: Literal["repeat", "resume"] | None = None
     on_retry: Callback | None = None
@@ -118,8 +119,8 @@ class RetryConfig:
         put(self, "retry_after", checks.member("retry_after", self.retry_after, RetryAfter))
         if self.budget is not None:
             checks.instance("budget", self.budget, RetryBudget)
-        if self.nested not in ("allow", "once"):
-            raise ValueError(f"nested must be 'allow' or 'once', not {checks.shown(self.nested)}")
+        if self.nested is not None:
+            nesting.checked("nested", self.nested)
         if self.replay not in (None, "repeat", "resume"):
             raise ValueError(f"replay must be 'repeat', 'resume' or None, not {checks.shown(self.replay)}")
         if self.idempotent is not None:
@@ -164,7 +165,7 @@ if TYPE_CHECKING:
         max_elapsed: Seconds | None
         retry_after: RetryAfter | str
         budget: RetryBudget | None
-        nested: Literal["allow", "once"]
+        nested: Literal["allow", "once"] | None
         idempotent: bool | None
         replay: Literal["repeat", "resume"] | None
         on_retry: Callback | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from recoup._core.conditions import when
 from recoup._core.strategy import Worst
+from recoup.strategies.retry import nesting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def says(plan: RetryPlan) -> list[str]:
         says.append("retries results that retry_on_result turns down")
     if config.replay is not None:
         says.append(f"starts generators anew also after their first item ({config.replay})")
-    if config.nested == "once":
+    if config.nested == "once" or (plan.follows and nesting.once):
         says.append("passes on what a retry further in has given up on")
     if config.idempotent is False:
         says.append("retries no timeout: the function is not idempotent")

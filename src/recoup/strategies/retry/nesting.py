@@ -7,16 +7,51 @@ an error pickles as before.
 
 from __future__ import annotations
 
-from recoup._core import conditions
+from recoup._core import checks, conditions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Literal
+
     Mark = tuple[int, str, int]  # key of the plan, name of the retry, its attempts
 
-__all__ = ["found", "hand_on", "mark", "may_be_marked"]
+__all__ = ["checked", "found", "hand_on", "mark", "may_be_marked", "once", "set_nested_retries"]
 
 _KEY = "__recoup_gave_up__"
 _FAR = 10  # links of a chain of causes; longer ones are loops more often
+
+
+once = False
+"""Whether retries that do not say so themselves pass on what one further in has given up on."""
+
+
+def set_nested_retries(nested: Literal["allow", "once"]) -> None:
+    """Say what retries do with an error that a retry further in has given up on, unless they say `nested` themselves.
+
+    This holds for the whole process from now on, for functions that are decorated already as well. Call it where the
+    program starts; libraries should leave it to programs. Processes that are spawned begin with "allow" again.
+
+    Args:
+        nested: "allow" (retry it, so that attempts multiply; an event says so) or "once" (pass it on with a note).
+            "allow" holds until this is called.
+
+    Raises:
+        ValueError: If it is neither.
+
+    Any thread or task may call this at any time.
+
+    >>> set_nested_retries("once")
+    >>> set_nested_retries("allow")
+    """
+    global once  # noqa: PLW0603 - the default of the process
+    once = checked("nested", nested) == "once"
+
+
+def checked(argument: str, nested: object) -> object:
+    """Check what says whether attempts multiply."""
+    if nested not in ("allow", "once"):
+        raise ValueError(f"{argument} must be 'allow' or 'once', not {checks.shown(nested)}")
+    return nested
 
 
 def mark(error: BaseException, key: int, name: str, attempts: int) -> None:

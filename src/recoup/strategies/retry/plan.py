@@ -56,6 +56,7 @@ class RetryPlan:
         quick: Types of errors that are retried without a closer look, unless they are `slow` too.
         slow: Types of errors that need a closer look in any case.
         backoff: How long to wait.
+        follows: Whether the default of the process says what becomes of nested retries.
         judges: Whether results are judged.
         changes: Whether arguments change before a retry.
         clamps: Whether a wait that a service asks for is cut to the longest of our own.
@@ -78,6 +79,7 @@ class RetryPlan:
         "changes",
         "clamps",
         "config",
+        "follows",
         "judges",
         "key",
         "limit",
@@ -98,6 +100,7 @@ class RetryPlan:
         self.clamps = config.retry_after is RetryAfter.CLAMP
         self.obeys = config.retry_after is not RetryAfter.IGNORE
         self._once = config.nested == "once"
+        self.follows = config.nested is None
         self._unsafe = config.idempotent is False
         self.careful = self._once or self._unsafe
         self.changes = config.before_retry is not None
@@ -134,7 +137,7 @@ class RetryPlan:
             return "it is a timeout, and the function is not idempotent"
         if isinstance(error, DeadlineExceeded) and error.abandoned and not self.config.idempotent:
             return "its work goes on in a thread, and the function is not declared idempotent"
-        if self._once:
+        if self._once or (self.follows and nesting.once):
             given = nesting.found(error, self.key)
             if given is not None:
                 _, name, attempts = given

@@ -121,7 +121,7 @@ class RetryRun:
         self.elapsed = elapsed if elapsed > 0 else 0.0
         self.delay = None
         plan = self.plan
-        quick = isinstance(error, plan.quick) and not isinstance(error, plan.slow)
+        quick = isinstance(error, plan.quick) and not isinstance(error, plan.slow) and not nesting.once
         if not quick and not self._worth(error, now):
             return
         if self.attempts >= plan.most:
@@ -153,7 +153,8 @@ class RetryRun:
         if not retryable:
             self._stop(error, f"{type(error).__qualname__} is not retried" if self.attempts > 1 else "")
             return False
-        if (plan.careful or isinstance(error, DeadlineExceeded)) and (objection := plan.objection(error)):
+        careful = plan.careful or nesting.once or isinstance(error, DeadlineExceeded)
+        if careful and (objection := plan.objection(error)):
             self._stop(error, objection)
             return False
         return True
