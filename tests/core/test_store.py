@@ -293,7 +293,7 @@ def test_a_key_that_is_raced_for_without_equality_of_its_own(monkeypatch: pytest
         def __exit__(self, *_: object) -> None:
             real.release()
 
-    store._lock = Raced()  # type: ignore[assignment]  # as above
+    store._lock = Raced()
     seen: list[Slot] = []
     store.change(("a",), 0.0, seen.append)
     assert [slot.entry.value for slot in seen] == ["first"]  # type: ignore[union-attr]

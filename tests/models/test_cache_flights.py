@@ -318,7 +318,7 @@ class CacheMachine(RuleBasedStateMachine):
         self.config = CacheConfig(
             ttl=10, stale_while_revalidate=revalidate, stale_if_error=if_error, negative_ttl=negative
         )
-        self.shelf.reconfigure(self.config)
+        self.shelf.reconfigure(lambda: self.config)
 
     @precondition(lambda self: self.ledger.entries or self.ledger.calling)
     @rule()

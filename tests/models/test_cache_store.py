@@ -156,7 +156,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(max_size=st.integers(1, 4), lifetime=st.sampled_from([None, 5.0, 20.0]))
     def resize(self, max_size: int, lifetime: float | None) -> None:
-        self.store.resize(max_size, lifetime)
+        self.store.resize(lambda: (max_size, lifetime))
         self.model.max_size, self.model.lifetime = max_size, lifetime
         self.model.bound()
 

@@ -69,6 +69,22 @@ class Slot:
         self.eased: tuple[Eased, Hashable] | None = None
         self.gone = False
 
+    def ease(self) -> None:
+        """Put the entry into its short cut. Needs the lock of the store."""
+        if self.eased is not None and self.entry is not None:
+            if self.entry.negative:
+                self.harden()
+            else:
+                eased, by = self.eased
+                eased[by] = self.entry
+
+    def harden(self) -> None:
+        """Take the slot out of its short cut. Needs the lock of the store."""
+        if self.eased is not None:
+            eased, by = self.eased
+            self.eased = None
+            eased.pop(by, None)
+
 
 class Eased(dict["Hashable", Entry]):
     """A short cut to the results of one function, by what its calls have at hand.

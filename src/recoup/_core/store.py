@@ -74,6 +74,7 @@ class Store:
             slot.busy = None
             self.rows[slot.place] = (*self.rows.get(slot.place, ()), slot)
             self._order[slot] = None
+            slot.ease()  # somebody may have been in the midst of changing it
 
     def __len__(self) -> int:
         return len(self._order)
@@ -151,9 +152,9 @@ class Store:
             row = lock.acquire(blocking=False) and self.rows.get(key)
             if row and not eased.closed:
                 (slot,) = row
-                _harden(slot)
+                slot.harden()
                 slot.eased = (eased, by)
-                _ease(slot)
+                slot.ease()
         finally:
             if lock._is_owned():
                 lock.release()
@@ -186,11 +187,16 @@ class Store:
                 self._drop_locked(slot, freed)
         freed.clear()
 
-    def resize(self, max_size: int, lifetime: float | None) -> None:
-        """Change the bounds; what is too much is dropped at once, what is too old with the next changes."""
+    def resize(self, limits: Callable[[], tuple[int, float | None]]) -> None:
+        """Change the bounds; what is too much is dropped at once, what is too old with the next changes.
+
+        Args:
+            limits: Gives `max_size` and `lifetime`, as they are when it is called. That is under the lock, so of two
+                who change something at once one comes last, with all of it; it is quick and runs nothing of the user's.
+        """
         freed: list[object] = []
         with self._lock:
-            self.max_size, self.lifetime = max_size, lifetime
+            self.max_size, self.lifetime = limits()
             self._bound_locked(freed)
         freed.clear()  # outside the lock
 
@@ -230,7 +236,7 @@ class Store:
         if changed.entry is not None and not changed.gone:
             self._order[changed] = None
             self._order.move_to_end(changed)
-            _ease(changed)
+            changed.ease()
         self._bound_locked(freed)
         self._vacate_locked(changed, freed)
         for _ in range(_LOOKED_AT):
@@ -255,7 +261,7 @@ class Store:
 
     def _evict_locked(self, slot: Slot, freed: list[object]) -> None:
         """Drop the entry of a slot, and the slot if nothing is under way in it."""
-        _harden(slot)
+        slot.harden()
         self._order.pop(slot, None)
         freed.append(slot.entry)
         slot.entry = None
@@ -267,7 +273,7 @@ class Store:
             self._drop_locked(slot, freed)
 
     def _drop_locked(self, slot: Slot, freed: list[object]) -> None:
-        _harden(slot)
+        slot.harden()
         row = tuple(each for each in self.rows.get(slot.place, ()) if each is not slot)
         if row:
             self.rows[slot.place] = row
@@ -277,21 +283,3 @@ class Store:
         slot.gone = True
         freed += (slot, slot.entry)
         slot.entry = None
-
-
-def _ease(slot: Slot) -> None:
-    """Put the entry of a slot into its short cut. Needs the lock."""
-    if slot.eased is not None and slot.entry is not None:
-        if slot.entry.negative:
-            _harden(slot)
-        else:
-            eased, by = slot.eased
-            eased[by] = slot.entry
-
-
-def _harden(slot: Slot) -> None:
-    """Take a slot out of its short cut. Needs the lock."""
-    if slot.eased is not None:
-        eased, by = slot.eased
-        slot.eased = None
-        eased.pop(by, None)

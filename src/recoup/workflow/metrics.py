@@ -48,11 +48,13 @@ class Metrics:
     """The counters of one workflow.
 
     At every moment attempts = successes + fallbacks + failures: an execution is counted when it ends.
+
+    Attributes:
+        changing: Held by whoever changes the workflow: it has many parts, and one change must not mix with another.
     """
 
     def __init__(self, *, enabled: bool, alert_threshold: int) -> None:
-        self._lock = RLock()
-        self._folding = False
+        self.after_fork()
         self.reconfigure(enabled=enabled, alert_threshold=alert_threshold)
         self.reset()
         at_fork(self)
@@ -109,8 +111,9 @@ class Metrics:
             return {**self._counts, "last_execution_time": self._last, "total_execution_time": self._total}
 
     def after_fork(self) -> None:
-        """Take a lock that nobody holds, in the child of a fork."""
+        """Take locks that nobody holds, in the child of a fork."""
         self._lock = RLock()
+        self.changing = RLock()
         self._folding = False
 
     def _fold_locked(self) -> None:

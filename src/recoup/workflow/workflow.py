@@ -258,7 +258,8 @@ class ErrorRecoveryWorkflow(Strategy):
         >>> workflow.config.global_timeout
         10.0
         """
-        super().reconfigure(config, **changes)
+        with self._metrics.changing:
+            super().reconfigure(config, **changes)
 
     def reset(self) -> None:
         """Reset the counters and every strategy object: the circuit closes, what is remembered is forgotten."""

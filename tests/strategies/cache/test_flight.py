@@ -94,10 +94,10 @@ def test_nobody_leads_between_the_end_of_a_call_and_its_entry() -> None:
         def come(self) -> Any:
             shelf.store._lock = real
             one = Context().run(shelf.look, ("a",), 0.0, FakeWaiter)
-            shelf.store._lock = self  # type: ignore[assignment]  # a stand-in
+            shelf.store._lock = self
             return one
 
-    shelf.store._lock = Crowded()  # type: ignore[assignment]  # a stand-in
+    shelf.store._lock = Crowded()
     assert run.done("result", 0.0)
     shelf.store._lock = real
     before, after = found[:2]

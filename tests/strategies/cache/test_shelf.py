@@ -248,3 +248,22 @@ def test_changes_while_32_threads_call() -> None:
     changer.join()
     assert wrong == []
     assert len(cache) <= 16
+
+
+def test_two_changes_at_once() -> None:
+    """Of two changes at the same time one comes last, with everything in it: they never mix (B5)."""
+    cache = Cache()
+    configs = [CacheConfig(ttl=number, stale_if_error=number, max_size=number) for number in (10, 20, 30)]
+    threads = []
+    with cache._shelf.store._lock:
+        for config in configs:
+            thread = threading.Thread(target=cache.reconfigure, args=(config,))
+            thread.start()
+            threads.append(thread)
+            while cache.config is not config:
+                thread.join(0.001)
+    for thread in threads:
+        thread.join()
+    shelf = cache._shelf
+    assert cache.config is configs[-1]
+    assert (shelf.ttl, shelf.if_error, shelf.store.max_size, shelf.store.lifetime) == (30, 30, 30, 60)

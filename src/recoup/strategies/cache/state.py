@@ -40,17 +40,25 @@ class Shelf:
 
     def __init__(self, config: CacheConfig) -> None:
         self.store = Store(config.max_size, None)
-        self.reconfigure(config)
+        self.reconfigure(lambda: config)
 
-    def reconfigure(self, config: CacheConfig) -> None:
-        """Count anew from now on; results that are kept are judged by the new times."""
+    def reconfigure(self, config: Callable[[], CacheConfig]) -> None:
+        """Count anew from now on; results that are kept are judged by the new times.
+
+        Args:
+            config: Gives the config that holds when it is called.
+        """
+        self.store.resize(lambda: self._adopted(config()))
+
+    def _adopted(self, config: CacheConfig) -> tuple[int, float | None]:
+        """Take over the times of a config; give the bounds of the store."""
         seconds = checks.optional_duration
         self.ttl = seconds("ttl", config.ttl) or math.inf
         self.revalidate = seconds("stale_while_revalidate", config.stale_while_revalidate) or 0.0
         self.if_error = seconds("stale_if_error", config.stale_if_error) or 0.0
         self.negative = seconds("negative_ttl", config.negative_ttl) or 0.0
         lifetime = max(self.ttl + max(self.revalidate, self.if_error), self.negative)
-        self.store.resize(config.max_size, None if lifetime == math.inf else lifetime)
+        return config.max_size, None if lifetime == math.inf else lifetime
 
     def look(self, key: Hashable, now: float, waiter: Callable[[], Waiter]) -> Hit | Run | None:
         """Find out what to do about a call.

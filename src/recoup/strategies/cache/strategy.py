@@ -153,7 +153,7 @@ class Cache(Strategy):
 
     def _adopt(self, config: CacheConfig) -> None:
         self.config = config
-        self._shelf.reconfigure(config)
+        self._shelf.reconfigure(lambda: self.config)
 
     def _forget(self, key: Hashable) -> bool:
         try:

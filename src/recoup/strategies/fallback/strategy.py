@@ -135,7 +135,7 @@ class Fallback(Strategy):
     def _adopt(self, config: FallbackConfig) -> None:
         self._rules = Rules(config)  # the config with them, in one step
         if self._store is not None:
-            self._store.resize(config.cache_size, checks.duration("cache_ttl", config.cache_ttl))
+            self._store.resize(lambda: (self.config.cache_size, checks.duration("cache_ttl", self.config.cache_ttl)))
 
     def clear(self) -> None:
         """Forget the successes that are remembered."""
