@@ -384,11 +384,6 @@ class BreakerMachine(RuleBasedStateMachine):
         expected = self.model.arrive(self.now)
         permit: Any = self.circuit.era
         if permit is None:
-            wait = self.circuit.shut(self.now)
-            if wait:
-                assert expected is None
-                assert wait == self.model.view(self.now)[1]
-                return
             self.circuit.advance(self.now)
             self.listen()
             permit = self.circuit.enter(self.now)

@@ -6,6 +6,10 @@ import math
 
 from recoup.errors.root import Refusal
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 __all__ = [
     "BulkheadFullError",
     "BulkheadTimeoutError",
@@ -45,6 +49,30 @@ class CircuitBreakerError(Refusal):
         self.last_error_type = last_error_type
         self.last_error_text = last_error_text
         self.last_error_age = last_error_age
+
+    if not TYPE_CHECKING:  # for type checkers every name would do
+
+        def __getattr__(self, name: str) -> Any:
+            """Put the facts in their places when somebody asks for one.
+
+            While a service is down a breaker refuses more calls than anything else does, and few look at the refusals.
+            So it makes them with `args` alone: what tells the facts, and what it has to be given.
+            """
+            args = self.args
+            if args and callable(args[0]):
+                self.__dict__.update(args[0](*args[1:]))
+                self.args = ()  # last: another thread may ask meanwhile
+            try:
+                return self.__dict__[name]
+            except KeyError:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        _ = self.wait_time  # the facts are in their places now
+        return super().__reduce__()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
 
     def __str__(self) -> str:
         if self.wait_time == math.inf:

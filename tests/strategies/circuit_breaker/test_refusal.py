@@ -13,16 +13,22 @@ import weakref
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recoup import subscribe
 from recoup.errors import CircuitBreakerError, is_refusal
 from recoup.events import CallRefused, Event
+from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
 from recoup.testing import VirtualClock
 from tests.conftest import Both
 from tests.strategies.circuit_breaker.services import Guarded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+FACTS = ("name", "wait_time", "retry_after", "last_error_type", "last_error_text", "last_error_age")
 
 
 def refused(made: Guarded) -> CircuitBreakerError:
@@ -37,7 +43,7 @@ def test_a_refusal_carries_its_facts(both: Both, clock: VirtualClock) -> None:
     made.fail(KeyError("the key"))
     clock.advance(20)
     error = refused(made)
-    assert vars(error) == {
+    assert {fact: getattr(error, fact) for fact in FACTS} == {
         "name": "service",
         "wait_time": 40.0,
         "retry_after": 40.0,
@@ -56,13 +62,59 @@ def test_a_refusal_is_what_its_constructor_would_make(both: Both, clock: Virtual
     made = Guarded(both)
     made.fail()
     error = refused(made)
-    facts = {key: value for key, value in vars(error).items() if key != "retry_after"}
-    built = CircuitBreakerError(**facts)
-    for other in (built, pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(error)):  # noqa: S301
+    built = CircuitBreakerError(**{fact: getattr(refused(made), fact) for fact in FACTS if fact != "retry_after"})
+    for other in (pickle.loads(pickle.dumps(error)), copy.copy(error), copy.deepcopy(refused(made)), built):  # noqa: S301
         assert type(other) is CircuitBreakerError
         assert vars(other) == vars(error)
         assert other.args == error.args == ()
         assert str(other) == str(error)
+        assert repr(other) == repr(error) == f"CircuitBreakerError({str(error)!r})"
+
+
+def test_a_refusal_tells_its_facts_whichever_is_asked_first(both: Both, clock: VirtualClock) -> None:
+    """They are put in their places when somebody looks; what is no fact is missing, as on any object (C7)."""
+    made = Guarded(both)
+    made.fail()
+    for fact in FACTS:
+        error = refused(made)
+        assert getattr(error, fact) == vars(error)[fact]
+        assert set(vars(error)) == set(FACTS)
+    assert not hasattr(refused(made), "no_fact")
+    error = refused(made)
+    error.add_note("a note")
+    assert (error.__notes__, error.wait_time) == (["a note"], 60.0)
+
+
+def test_users_may_derive_from_it() -> None:
+    """Whatever they give their own constructors, it is no business of ours (C7)."""
+
+    class Closed(CircuitBreakerError):
+        def __init__(self, code: int) -> None:
+            self.code = code
+
+    error = Closed(5)
+    assert (error.code, error.args) == (5, (5,))
+    assert not hasattr(error, "wait_time")
+
+
+@given(st.lists(st.floats(0, 200) | st.floats(-200, 0), max_size=8))
+def test_what_is_refused_without_the_lock_is_what_the_circuit_says(jumps: list[float]) -> None:
+    """The quick look agrees with the slow one, wherever the clock jumps (C7, G12)."""
+    with VirtualClock() as clock:
+        made = Guarded(Both("sync"), success_threshold=100)
+        made.fail()
+        for jump in jumps:
+            if jump < 0:
+                clock.rewind(-jump)
+            else:
+                clock.advance(jump)
+            state, wait = made.breaker._calls.circuit.view(clock.monotonic())
+            try:
+                made.call()
+            except CircuitBreakerError as error:
+                assert (state, error.wait_time) == (CircuitBreakerState.OPEN, pytest.approx(wait))  # noqa: PT017 - or not raised
+            else:
+                assert state is CircuitBreakerState.HALF_OPEN
 
 
 def test_a_circuit_opened_by_hand_names_no_error(both: Both, clock: VirtualClock) -> None:

@@ -10,9 +10,12 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Self, TypeVar
 
+    from recoup.strategies.circuit_breaker.calls import Calls
+    from recoup.strategies.circuit_breaker.keyed import KeyedCircuitBreaker
     from recoup.strategies.circuit_breaker.permits import Permit
     from recoup.strategies.circuit_breaker.strategy import CircuitBreaker
 
@@ -24,16 +27,17 @@ _entered: ContextVar[tuple[Guard, ...]] = ContextVar("recoup_circuit_breaker_blo
 
 
 class Guard:
-    """One entry into a circuit breaker as a block; made by `CircuitBreaker.guard()`.
+    """One entry into a circuit breaker as a block; made by `guard()`.
 
     It may be entered again after it was left, but not twice at once.
     """
 
-    __slots__ = ("_calls", "_permit", "breaker")
+    __slots__ = ("_calls", "_find", "_permit", "breaker")
 
-    def __init__(self, breaker: CircuitBreaker) -> None:
+    def __init__(self, breaker: CircuitBreaker | KeyedCircuitBreaker, find: Callable[[], Calls]) -> None:
         self.breaker = breaker
-        self._calls = breaker._calls
+        self._find = find
+        self._calls = find()
         self._permit: Permit | None = None
 
     def __enter__(self) -> Self:
@@ -66,6 +70,7 @@ class Guard:
         """Take a permit; False if there is news to tell first."""
         if self._permit is not None:
             raise RuntimeError("this guard is entered already: call breaker.guard() for each block")
+        self._calls = self._find()
         self._permit = self._calls.ask()
         return self._permit is not None
 
@@ -135,7 +140,7 @@ def _left(breaker: CircuitBreaker, error: BaseException | None) -> Guard | None:
     )
 
 
-def _refuse(breaker: CircuitBreaker, *, asynchronous: bool) -> None:
+def _refuse(breaker: CircuitBreaker | KeyedCircuitBreaker, *, asynchronous: bool) -> None:
     """Refuse options that a block cannot honour."""
     if breaker.config.failure_on_result is not None:
         raise TypeError(

@@ -8,11 +8,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from recoup._core import clock, emit, mode, timing
+from recoup._core import clock, emit, mode, shielding, timing
 from recoup._core.colour import described
 from recoup.errors import CircuitBreakerError
 from recoup.strategies.circuit_breaker.judge import Judge
 from recoup.strategies.circuit_breaker.permits import UNCOUNTED, Timed, Uncounted
+from recoup.strategies.circuit_breaker.phases import GRAIN, Open
 from recoup.strategies.circuit_breaker.state import Circuit
 from recoup.strategies.circuit_breaker.telling import report
 from recoup.strategies.circuit_breaker.window import Tally
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from recoup._core.colour import Colour
     from recoup._core.strategy import Strategy
+    from recoup.strategies.circuit_breaker.cause import Cause
     from recoup.strategies.circuit_breaker.closed import Closed
     from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
     from recoup.strategies.circuit_breaker.news import Notice
@@ -31,6 +33,9 @@ __all__ = ["Calls"]
 
 # Control flow that no timer of ours sends: never a failure. The first may come from a finaliser, which must not lock.
 _NOT_OURS = (GeneratorExit, KeyboardInterrupt, SystemExit)
+
+
+_PATIENCE = 5.0  # seconds for a callback in a call that is cancelled: enough to write to a log or send a message
 
 
 class Bench:
@@ -112,12 +117,20 @@ class Calls:
             return UNCOUNTED
         now = clock.monotonic()
         circuit = self.circuit
-        wait = circuit.shut(now)
-        if wait and not circuit.news:
-            raise self._refusal(now, wait)
-        if not wait and circuit.passing is None:
-            circuit.advance(now)
-        return None if circuit.news else self._entered(now)
+        phase = circuit.phase
+        # The many refusals of an open circuit take no lock, and no call that could be spared: here callers wait. Where
+        # the clock went backwards, `advance` looks closer.
+        if type(phase) is not Open or not GRAIN < (wait := phase.until - now) <= phase.seconds:
+            if circuit.passing is None:
+                circuit.advance(now)
+            return None if circuit.news else self._entered(now)
+        if circuit.news:
+            return None
+        bench = self.bench
+        bench.refused.add()
+        if emit.listeners:
+            self._tell_refused(wait)
+        raise _new(CircuitBreakerError, _facts, bench.owner, wait, circuit.cause, now)
 
     def admit(self) -> Permit:
         """Let a call pass or raise, whatever there is to tell."""
@@ -134,8 +147,8 @@ class Calls:
 
         Args:
             permit: Of the call.
-            error: A failure, or neutral: the condition decides for an `Exception`; control flow is neutral unless a
-                timer of the same stack cut the call off (G2).
+            error: A failure, or neutral: the condition decides for an `Exception`, and for those in a group that holds
+                control flow too; control flow is neutral unless a timer of the same stack cut the call off (G2).
             outer: The layers outside this one in the same stack.
             theirs: The consumer of a stream threw it in.
         """
@@ -148,6 +161,8 @@ class Calls:
         judge = self.bench.judge
         if isinstance(error, Exception):
             counts = not theirs and self._judged(permit, judge.counts, error)
+        elif isinstance(error, BaseExceptionGroup) and not theirs and self._judged(permit, judge.counts_in, error):
+            counts = True
         else:
             counts = bool(outer) and not isinstance(error, _NOT_OURS) and timing.struck_in(outer)
         now = clock.monotonic()
@@ -191,14 +206,15 @@ class Calls:
                 news.told()
 
     async def tell_async(self) -> None:
-        """Do what `tell` does, awaiting the callbacks."""
+        """Do what `tell` does, awaiting the callbacks; also in a call that a time limit cut off (G2)."""
         news = self.circuit.news
         while (notice := news.hear()) is not None:
             try:
                 self._report(notice)
                 callback = self.bench.judge.callbacks[notice.state]
                 if callback is not None:
-                    await emit.call_async(callback)
+                    with shielding.spared(_PATIENCE):
+                        await emit.call_async(callback)
             finally:
                 news.told()
 
@@ -230,29 +246,17 @@ class Calls:
         return bool(self.circuit.news)
 
     def _refusal(self, now: float, wait: float) -> CircuitBreakerError:
-        """Make the error of one refused call. While a service is down this is all that callers wait for."""
-        bench = self.bench
-        bench.refused.add()
-        name, cause = bench.owner.name, self.circuit.cause
+        """Make the error of one refused call."""
+        self.bench.refused.add()
         if emit.listeners:
-            from recoup.events import CallRefused  # noqa: PLC0415 - as above
+            self._tell_refused(wait)
+        return _new(CircuitBreakerError, _facts, self.bench.owner, wait, self.circuit.cause, now)
 
-            emit.tell(CallRefused(name, bench.owner.kind, wait))
-        # Not by its constructor: keywords through three levels of __init__ cost more than all the rest together.
-        error = CircuitBreakerError.__new__(CircuitBreakerError)
-        if cause is None:
-            kind = text = age = None
-        else:
-            kind, text, age = cause.error_type, cause.text, now - cause.at
-        error.__dict__ = {
-            "name": name,
-            "retry_after": wait,
-            "wait_time": wait,
-            "last_error_type": kind,
-            "last_error_text": text,
-            "last_error_age": age if age is None or age > 0 else 0.0,
-        }
-        return error
+    def _tell_refused(self, wait: float) -> None:
+        from recoup.events import CallRefused  # noqa: PLC0415 - as above
+
+        owner = self.bench.owner
+        emit.tell(CallRefused(owner.name, owner.kind, wait))
 
     def _report(self, notice: Notice) -> None:
         replan = self.bench.judge.replan
@@ -260,3 +264,18 @@ class Calls:
             emit.call(replan, notice.source)
         if emit.listeners:
             report(self.bench.owner.name, notice)
+
+
+_new = CircuitBreakerError.__new__
+
+
+def _facts(owner: Strategy, wait: float, cause: Cause | None, now: float) -> dict[str, object]:
+    """Tell the facts of a refusal (C7)."""
+    return {
+        "name": owner.name,
+        "retry_after": wait,
+        "wait_time": wait,
+        "last_error_type": None if cause is None else cause.error_type,
+        "last_error_text": None if cause is None else cause.text,
+        "last_error_age": None if cause is None else max(0.0, now - cause.at),
+    }

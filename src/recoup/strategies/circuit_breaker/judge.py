@@ -58,6 +58,18 @@ class Judge:
             CircuitBreakerState.METRICS_ONLY: None,
         }
 
+    def counts_in(self, group: BaseExceptionGroup[BaseException]) -> bool:
+        """Tell whether one of the errors beside the control flow in a group is a failure (G4).
+
+        That a sibling was cancelled takes nothing from a failure that happened. Trio leaves such a group where a task
+        of a nursery fails while a scope outside is cancelled, and `except*` would find the failure in it too. Where
+        a generator is closed, nothing counts: that may be a finaliser, which must not lock.
+        """
+        leaves = list(conditions.leaves(group))
+        if any(isinstance(each, GeneratorExit) for each in leaves):
+            return False
+        return any(self.counts(each) for each in leaves if isinstance(each, Exception))
+
     def turns_down(self, result: object, seconds: float) -> bool:
         """Tell whether a result of a call that took so long is a failure."""
         assert self._bad is not None  # noqa: S101 - asked only then

@@ -11,6 +11,7 @@ from recoup._core.colour import described
 from recoup._core.strategy import Pump, Strategy
 from recoup._core.waiting import at_fork
 from recoup.strategies.circuit_breaker import keyed_pumps, rules
+from recoup.strategies.circuit_breaker.blocks import Guard
 from recoup.strategies.circuit_breaker.calls import Calls
 from recoup.strategies.circuit_breaker.changes import settled
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
@@ -113,6 +114,22 @@ class KeyedCircuitBreaker(Strategy):
         """Tell what the circuit of a key does with calls at this moment; reading changes nothing."""
         calls = self._table.known(plain(key))
         return (self._first if calls is None else calls).circuit.view(clock.monotonic())[0]
+
+    def guard(self, key: object) -> Guard:
+        """Make a block object for `with` or `async with`, protected by the circuit of a key.
+
+        Args:
+            key: As the function `key` would give it; nobody asks that here.
+
+        Raises:
+            TypeError: For a key that is not plain.
+
+        >>> per_host = KeyedCircuitBreaker(key="host")
+        >>> with per_host.guard("up.example"):
+        ...     pass
+        """
+        known = plain(key)
+        return Guard(self, lambda: self._table.of(known))
 
     def reconfigure(self, config: CircuitBreakerConfig | None = None, /, **changes: Any) -> None:
         """Change the configuration of the circuits of all keys, while calls are made; their states stay.

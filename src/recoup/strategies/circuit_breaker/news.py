@@ -6,10 +6,14 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from typing import Final
+
     from recoup.strategies.circuit_breaker.moves import Moves
     from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
 
-__all__ = ["News", "Notice"]
+__all__ = ["MOST", "News", "Notice"]
+
+MOST: Final = 10_000  # as many as a keyed breaker keeps circuits by default: it may restore so many open ones
 
 
 class Notice(NamedTuple):
@@ -25,12 +29,16 @@ class News(deque[Notice]):
     """What has not been told yet. True while there is something.
 
     No lock: a teller may end in a finaliser, which may run inside any lock.
+
+    If nobody calls, asynchronous callbacks cannot be run, and somebody who goes on holding and releasing a breaker by
+    hand would fill the memory. So the oldest transitions are forgotten when there are more than `MOST` of them; the
+    newest, which say how things are, never.
     """
 
     __slots__ = ("_seat",)
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(maxlen=MOST)
         self._seat: deque[None] = deque([None])  # whoever has popped it is telling
 
     def hear(self) -> Notice | None:

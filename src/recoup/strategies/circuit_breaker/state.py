@@ -31,7 +31,7 @@ from recoup.strategies.circuit_breaker.moves import Moves
 from recoup.strategies.circuit_breaker.news import News
 from recoup.strategies.circuit_breaker.open_time import equal
 from recoup.strategies.circuit_breaker.permits import UNCOUNTED, Lease
-from recoup.strategies.circuit_breaker.phases import GRAIN, CircuitBreakerState, HalfOpen, Held, Open
+from recoup.strategies.circuit_breaker.phases import CircuitBreakerState, HalfOpen, Held, Open
 from recoup.strategies.circuit_breaker.rates import Breach
 from recoup.strategies.circuit_breaker.saved import Saved
 
@@ -75,18 +75,6 @@ class Circuit(Moves):
         return one
 
     # Calls
-
-    def shut(self, now: float) -> float:
-        """Tell how long the circuit refuses everybody, in seconds; 0.0 if somebody has to look closer.
-
-        The many refusals of an open circuit take no lock.
-        """
-        phase = self.phase
-        if type(phase) is Open:
-            wait = phase.until - now
-            if GRAIN < wait <= phase.seconds:
-                return wait
-        return 0.0
 
     def advance(self, now: float) -> None:
         """Do what the time alone does: let the open time end, and lost probes open the circuit again."""

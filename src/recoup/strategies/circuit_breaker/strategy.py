@@ -119,7 +119,7 @@ class CircuitBreaker(Strategy):
 
         `with breaker:` does for all but generators and fixtures, which may be ended elsewhere than they began.
         """
-        return blocks.Guard(self)
+        return blocks.Guard(self, lambda: self._calls)
 
     def force_open(self) -> Hold:
         """Refuse every call until the hold that this returns is released.
