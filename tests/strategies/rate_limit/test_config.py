@@ -36,6 +36,10 @@ async def later(*_: object) -> int:
         ({"rate": 1, "weight": later}, TypeError, "weight must be a plain function, not the async function"),
         ({"rate": 1, "key": later}, TypeError, "key must be a plain function, not the async function"),
         ({"rate": 1, "key": "user"}, TypeError, "key must be callable or None"),
+        ({"rate": 10**400}, ValueError, r"rate must be at most 2\*\*53, not 1000"),
+        ({"rate": 10**5000, "mode": "window"}, ValueError, r"rate must be at most 2\*\*53, not an object of type int"),
+        ({"rate": 1, "burst": 2**53 + 1}, ValueError, r"burst must be at most 2\*\*53, not 9007199254740993"),
+        ({"rate": 1, "weight": 10**5000}, ValueError, r"weight must be at most rate \(1\), not an object of type int"),
         ({"rate": 1, "max_keys": 0}, ValueError, "max_keys must be at least 1"),
     ],
 )
@@ -66,3 +70,16 @@ def test_ways_to_write_it() -> None:
         rate_limit(rate=3, brust=2)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="config must be a RateLimitConfig, not 3"):
         RateLimiter(3)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("mode", ["smooth", "window"])
+@pytest.mark.parametrize("per", [5e-324, 1e-12, 1e308])
+@pytest.mark.parametrize("rate", [1, 10**9, 2**53])
+def test_rates_and_times_at_the_edge(mode: Any, per: float, rate: int) -> None:
+    """The largest and smallest values that are taken divide by nothing and overflow nowhere (G1)."""
+    limiter = RateLimiter(RateLimitConfig(rate=rate, per=per, mode=mode, max_wait=0))
+    assert limiter.try_acquire(rate)
+    for other in (1e308, 5e-324, 1.0):
+        assert 0 <= limiter.available() <= rate
+        limiter.try_acquire()
+        limiter.reconfigure(per=other)

@@ -42,9 +42,9 @@ def test_waits_are_for_one_key(both: Both, clock: VirtualClock) -> None:
     assert clock.sleeps == [10]
 
 
-@pytest.mark.parametrize("key", [[1], {"a": 1}, object(), ("a", [1])])
+@pytest.mark.parametrize("key", [[1], {"a": 1}, object(), ("a", [1]), float("nan"), ("a", float("nan"))])
 def test_keys_that_could_run_code(key: object) -> None:
-    """A key whose comparison runs somebody's code is refused: it would run under the lock (G7)."""
+    """A key whose comparison runs somebody's code is refused, and so is nan: each would be another key (G7)."""
     with pytest.raises(TypeError, match=r"what key\(\) gave must be text, a number, bytes, None or a tuple of these"):
         made().execute_sync(lambda key: key, key)
     with pytest.raises(TypeError, match="key must be text"):

@@ -10,6 +10,7 @@ from recoup.typing import Seconds  # noqa: TC001 - typing.get_type_hints looks f
 
 __all__ = ["Budget", "HedgeConfig"]
 
+_MOST = 2**53  # up to here a float counts whole ones
 _LEAST_SAMPLES = 100  # fewer say nothing about a 95th percentile: five calls would decide
 
 
@@ -81,7 +82,13 @@ class HedgeConfig:
         if not callable(getattr(self.budget, "_spend", None)):
             object.__setattr__(self, "budget", checks.number("budget", self.budget, low=0, high=1, low_ok=False))
         checks.count("burst", self.burst)
+        self._bound("burst", self.burst)
         object.__setattr__(self, "grace", checks.duration("grace", self.grace))
+
+    @staticmethod
+    def _bound(argument: str, value: int) -> None:
+        if value > _MOST:
+            raise ValueError(f"{argument} must be at most 2**53, not {checks.shown(value)}")
 
     def _check_quantile(self) -> None:
         given = not isinstance(self.quantile, checks.DefaultFloat)
@@ -92,6 +99,7 @@ class HedgeConfig:
             raise ValueError("quantile must be below 1, not 1: no call is slower than the slowest")
         checks.count("minimum_samples", self.minimum_samples, low=_LEAST_SAMPLES)
         checks.count("window_size", self.window_size)
+        self._bound("window_size", max(self.window_size, self.minimum_samples))
         if self.window_size < self.minimum_samples:
             if not isinstance(self.window_size, checks.DefaultInt):
                 raise ValueError(

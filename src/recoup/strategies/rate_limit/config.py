@@ -12,6 +12,8 @@ from recoup.typing import Seconds  # noqa: TC001 - as above
 __all__ = ["RateLimitConfig"]
 
 _MODES = ("smooth", "window")
+_MOST = 2**53
+"""Permits at once or in a time: up to here, a float counts whole ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,9 +21,9 @@ class RateLimitConfig:
     """Say how many calls may begin in which time, and how long the others wait.
 
     Args:
-        rate: Permits that come in `per` seconds; at least 1. A call takes one, unless `weight` says otherwise.
+        rate: Permits that come in `per` seconds; 1 to 2**53. A call takes one, unless `weight` says otherwise.
         per: Seconds (or a timedelta) in which they come; more than 0. Default 1.0.
-        burst: With "smooth": most permits that are kept for calls at once; at least 1. Default `None`: as many as
+        burst: With "smooth": most permits that are kept for calls at once; 1 to 2**53. Default `None`: as many as
             `rate`. With 1, calls begin evenly spaced.
         mode: "smooth" is a token bucket: permits come in one by one and are kept up to `burst`, so that any time of t
             seconds sees at most `burst + t * rate / per` of them taken. "window": any time of `per` seconds sees at
@@ -56,14 +58,14 @@ class RateLimitConfig:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        checks.count("rate", self.rate)
+        _permits("rate", self.rate)
         put(self, "per", checks.duration("per", self.per, zero=False))
         if self.mode not in _MODES:
             known = " or ".join(f'"{mode}"' for mode in _MODES)
             kind = ValueError if isinstance(self.mode, str) else TypeError
             raise kind(f"mode must be {known}, not {checks.shown(self.mode)}")
         if self.burst is not None:
-            checks.count("burst", self.burst)
+            _permits("burst", self.burst)
             if self.mode == "window":
                 raise ValueError('burst has no meaning with mode="window": all of rate may be taken at once')
         put(self, "max_wait", checks.duration("max_wait", self.max_wait))
@@ -84,7 +86,15 @@ class RateLimitConfig:
         checks.count("weight", self.weight)
         if self.weight > self.most:
             limit = "rate" if self.burst is None else "burst"
-            raise ValueError(f"weight must be at most {limit} ({self.most}), not {self.weight}: it would wait for ever")
+            raise ValueError(
+                f"weight must be at most {limit} ({self.most}), not {checks.shown(self.weight)}: it would wait for ever"
+            )
+
+
+def _permits(argument: str, value: int) -> None:
+    checks.count(argument, value)
+    if value > _MOST:
+        raise ValueError(f"{argument} must be at most 2**53, not {checks.shown(value)}: no clock could tell them apart")
 
 
 def _plain(argument: str, function: Callable[..., object] | None) -> None:

@@ -59,8 +59,8 @@ def checked_weight(argument: str, weight: Any, most: int) -> int:
     checks.count(argument, weight)
     if weight > most:
         raise ValueError(
-            f"{argument} must be at most {most}, not {weight}: there are never more permits than that at once; "
-            "allow a larger burst, or ask in parts"
+            f"{argument} must be at most {most}, not {checks.shown(weight)}: there are never more permits than that at "
+            "once; allow a larger burst, or ask in parts"
         )
     return int(weight)
 
@@ -70,10 +70,12 @@ def checked_key(argument: str, key: Any) -> Any:
     if not _is_plain(key):
         raise TypeError(
             f"{argument} must be text, a number, bytes, None or a tuple of these, not of type "
-            f"{type(key).__qualname__}; str() of it may do"
+            f"{type(key).__qualname__}, and no nan, which equals nothing; str() of it may do"
         )
     return key
 
 
 def _is_plain(key: Any) -> bool:
-    return type(key) in _PLAIN or (type(key) is tuple and all(map(_is_plain, key)))
+    if type(key) is tuple:
+        return all(map(_is_plain, key))
+    return type(key) in _PLAIN and key == key  # noqa: PLR0124 - a nan is another key each time, so no limit would hold
