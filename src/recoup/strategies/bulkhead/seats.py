@@ -82,10 +82,10 @@ class Seats:
 
     def find(self) -> Place | None:
         """Find or make a place for one more call; `None` if there is none."""
-        while True:
+        while self.free:
             try:
                 place = self.free.pop()
-            except IndexError:
+            except IndexError:  # others come in meanwhile
                 break
             seat = place.seat
             if seat.dead:
