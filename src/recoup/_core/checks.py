@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from datetime import timedelta
+from typing import cast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ __all__ = [
     "number",
     "optional_duration",
     "shown",
+    "size",
 ]
 
 
@@ -80,12 +83,19 @@ def fraction(argument: str, value: object) -> float:
     return number(argument, value, low=0, high=1)
 
 
+def size(argument: str, value: object, *, low: int = 1) -> int:
+    """Check a whole number of at least `low` that is a size of something, and so within what sizes can be."""
+    if count(argument, value, low=low) > sys.maxsize:
+        raise ValueError(f"{argument} must be at most {sys.maxsize}, not {shown(value)}")
+    return cast("int", value)
+
+
 def count(argument: str, value: object, *, low: int = 1) -> int:
     """Check a whole number of at least `low`."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"{argument} must be a whole number, not {shown(value)} ({type(value).__qualname__})")
     if value < low:
-        raise ValueError(f"{argument} must be at least {low}, not {value}")
+        raise ValueError(f"{argument} must be at least {low}, not {shown(value)}")
     return value
 
 
