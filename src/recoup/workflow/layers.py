@@ -121,19 +121,21 @@ def settled(workflow: Strategy, parts: Layers, told: Configs) -> None:
     """
     there = zip(Layers._fields, parts, told, strict=True)
     same(workflow, **{f"whether there is a {kind}": (part is None, new is None) for kind, part, new in there})
-    layers: tuple[Any, ...] = parts
-    for part, new in zip(layers, told, strict=True):
-        if part is not None:
-            part._settled(new)
+    for part, new in _pairs(parts, told):
+        part._settled(new)
 
 
 def adopt(parts: Layers, config: ErrorRecoveryConfig) -> None:
     """Have the strategy objects take over what is new to them."""
-    layers: tuple[Any, ...] = parts
-    for part, new in zip(layers, configs(config), strict=True):
-        if part is not None and part.config is not new:
+    for part, new in _pairs(parts, configs(config)):
+        if part.config is not new:
             part._adopt(new)
     _name_the_bound(parts, config)
+
+
+def _pairs(parts: Layers, told: Configs) -> list[tuple[Any, Any]]:
+    """Give the strategy objects there are, each with what it is told; their types go together by their places."""
+    return [(part, new) for part, new in zip(parts, told, strict=True) if part is not None]
 
 
 def _name_the_bound(parts: Layers, config: ErrorRecoveryConfig) -> None:
