@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _pids = itertools.count(1_000_000)
 _here = threading.local()
-opened = threading.Event()  # set by nobody but a test that ends
 
 
 class Gate:
@@ -43,6 +42,7 @@ class ThreadWorker(Worker):
         self.pid = next(_pids)
         ours, theirs = socket.socketpair()
         self.line = Line(ours, bell)
+        self._sock = theirs
         self.kindly: bool | None = None
         self._thread = threading.Thread(target=self._be, args=(theirs,), daemon=True)
         self._thread.start()
@@ -78,9 +78,33 @@ def wait(gate: str) -> str:
     """Wait until somebody opens a gate."""
     found = GATES[gate]
     found.began.release()
-    assert found.open.wait(60)
+    assert found.open.wait(600)
     return gate
 
 
+class Caller(threading.Thread):
+    """Makes one call in a thread."""
+
+    def __init__(self, isolation: Isolation, function: Any, *args: Any) -> None:
+        super().__init__(daemon=True)
+        self.isolation, self.function, self.args = isolation, function, args
+        self.outcome: Any = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.outcome = self.isolation.execute_sync(self.function, *self.args)
+        except BaseException as error:  # noqa: BLE001 - it is the outcome
+            self.outcome = error
+
+    def ended(self) -> Any:
+        self.join()
+        return self.outcome
+
+
+class Failure(ConnectionError):
+    """Can be referred to weakly."""
+
+
 def fail(text: str) -> None:
-    raise ConnectionError(text)
+    raise Failure(text)

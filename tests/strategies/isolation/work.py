@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import threading
@@ -179,6 +180,22 @@ class Thing:
 
     def plain(self, more: int) -> int:
         return self.value + more
+
+
+def foreign(function: Any) -> Any:
+    """Decorate as others do."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any) -> Any:
+        return function(*args)
+
+    return wrapper
+
+
+@foreign
+@isolation
+def covered(number: int) -> int:
+    return number
 
 
 @isolation

@@ -75,13 +75,11 @@ def referred(target: Any) -> Any:
             what=f"the function {name!r}",
             reason="a program that was typed in, or given with -c, cannot be imported by a worker; put it into a file",
         )
-    try:
+    with suppress(AttributeError, ImportError, LookupError):
         found = _looked_up(module, name)
         whole = getattr(found, "__func__", found) is target
         if whole or _core_of(found)[1] is target:
             return Reference(module, name, whole)
-    except (AttributeError, ImportError, LookupError):
-        pass
     raise UnpicklableError(
         what=f"the function {name!r}",
         reason=f"module {module!r} and that name do not lead to it; bind it to its name at module level",

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from recoup.strategies.isolation.process import Plan
     from recoup.strategies.isolation.state import Crew
 
-__all__ = ["Job", "TaskCall", "ThreadCall"]
+__all__ = ["Job", "TaskCall", "ThreadCall", "start"]
 
 
 class Job:
@@ -51,6 +51,7 @@ class Job:
         self.left = False
         self._ambient = timing.current_deadline()
         self._patience: Any = plan.config.queue_timeout
+        self._hurried = False  # whether the ambient deadline strikes before that
         self._unbegun = [None]
         self._keeper: Keeper | None = None
         self._outcome: Callable[[], Any] | None = None
@@ -65,8 +66,7 @@ class Job:
             RuntimeError: If the isolation was closed, or a thread cannot be started.
         """
         verdict, hired = self.crew.submit(self)
-        if hired is not None:
-            self.hired(hired)
+        start(hired)
         if verdict == "closed":
             raise closed(self.plan.name)
         if verdict == "full":
@@ -75,19 +75,9 @@ class Job:
             from recoup.events import CallQueued  # noqa: PLC0415 - paid for only when somebody listens
 
             emit.tell(CallQueued(self.plan.name, self.crew.counts().waiting))
-        if self._ambient is not None:
-            self._patience = min(self._patience, self._ambient.remaining())
+        if self._ambient is not None and (left := self._ambient.remaining()) < self._patience:
+            self._patience, self._hurried = left, True
         return self._patience  # type: ignore[no-any-return]  # the config has made it seconds
-
-    def hired(self, keeper: Keeper) -> None:
-        """Start a new keeper, which has this job."""
-        try:
-            keeper.start(f"recoup-{self.plan.name}")
-        except BaseException as error:  # no more threads
-            self.crew.lost(keeper)
-            self.fail(error)
-            if not isinstance(error, RuntimeError):
-                raise
 
     def called_off(self) -> bool:
         """Call it off, unless a keeper has begun it."""
@@ -102,11 +92,11 @@ class Job:
         """Take note that the caller has waited long enough for a worker; False if one has begun the job."""
         if self.done() or not self.called_off():
             return False
-        waited, ambient = self._patience, self._ambient
+        waited, ambient, hurried = self._patience, self._ambient, self._hurried
 
         def refuse() -> Any:
             self.crew.tally.add("timeout")
-            if ambient is not None and ambient.expired:
+            if ambient is not None and hurried:
                 raise exceeded(ambient, started=False)
             raise self._refusal(waited)
 
@@ -180,6 +170,7 @@ class Job:
 
     def fail(self, error: BaseException) -> None:
         """Tell an error."""
+        error.__traceback__ = None  # whoever keeps the error would keep the keeper of these frames, and its sockets
         held = [error]
 
         def throw() -> Any:
@@ -191,6 +182,20 @@ class Job:
         if self._outcome is None:
             self._outcome = outcome  # before the waiter: who waits again looks here first
             self.waiter.wake()
+
+
+def start(hired: list[tuple[Keeper, Job]]) -> None:
+    """Start new keepers; where the system has no more threads, the keeper's job fails with that."""
+    hired = [*hired]
+    while hired:
+        keeper, job = hired.pop()
+        try:
+            keeper.start(f"recoup-{job.plan.name}")
+        except BaseException as error:
+            hired += job.crew.lost(keeper)
+            job.fail(error)
+            if not isinstance(error, RuntimeError):
+                raise
 
 
 class Call:

@@ -13,6 +13,7 @@ import socket
 import threading
 from collections import deque
 from contextlib import suppress
+from functools import partial
 
 from recoup._core import emit
 from recoup.errors import DeadlineExceeded, WorkerCrashed
@@ -56,7 +57,8 @@ class Keeper:
         self.era = -1
         self._inbox: deque[Any] = deque()
         self._worker: Worker | None = None
-        self._thread: threading.Thread | None = None
+        self._ident = 0
+        self._gone = threading.Event()
         self._bell, self._rope = socket.socketpair()
         self._bell.setblocking(False)
         self._rope.setblocking(False)
@@ -67,9 +69,11 @@ class Keeper:
         Raises:
             RuntimeError: If the system has no more threads, or the interpreter ends.
         """
-        thread = threading.Thread(target=self._keep, name=name, daemon=True)
-        thread.start()
-        self._thread = thread
+        try:
+            threading.Thread(target=self._keep, name=name, daemon=True).start()
+        except BaseException:
+            self._gone.set()
+            raise
 
     def give(self, item: Any) -> None:
         """Hand over a job, or an order of the crew. Never waits."""
@@ -87,24 +91,26 @@ class Keeper:
         self.ring()
 
     def join(self, seconds: float | None = None) -> None:
-        """Wait until it has gone home."""
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
-            thread.join(seconds)
+        """Wait until it has gone home; a listener that it tells something may call this in its own thread."""
+        if threading.get_ident() != self._ident:
+            self._gone.wait(seconds)
 
     def after_fork(self) -> None:
         """Let go of everything, in a forked child."""
         if self._worker is not None:
             self._worker.disown()
-        self._worker = self._thread = self.pid = None
+        self._worker = self.pid = None
+        self._gone.set()
         self._inbox.clear()
 
     def _keep(self) -> None:
+        self._ident = threading.get_ident()
         try:
             while self._goes_on(self._item()):
                 pass
         finally:
             self._end("ended", kindly=not self.killed)
+            self._gone.set()
 
     def _goes_on(self, item: Any) -> bool:
         """Do what was asked for; False to go home. An idle keeper holds neither a job nor its crew."""
@@ -114,9 +120,11 @@ class Keeper:
             self._end("ended", kindly=True)
             return True
         while item is not None:
-            crew = item.crew
-            self._serve(item)
-            item = crew.next(self)
+            crew, tell = item.crew, self._serve(item)
+            try:
+                item = crew.next(self)
+            finally:
+                tell()  # only now: whoever calls again at once finds this worker idle, and starts no other
         return True
 
     def _item(self) -> Any:
@@ -131,17 +139,21 @@ class Keeper:
             elif not self._worker.line.idle():
                 self._end("crashed", kindly=True)
 
-    def _serve(self, job: Job) -> None:
-        """Do a job, and tell its outcome, whatever happens."""
+    def _serve(self, job: Job) -> Callable[[], None]:
+        """Do a job, whatever happens; give what tells the outcome, where that is not told yet."""
+        tell = _nothing
         try:
             if self._ready(job) and job.begin(self):
-                self._do(job)
+                tell = self._do(job)
         except BaseException as error:  # noqa: BLE001 - somebody waits for it
             job.fail(error)
             self._end("killed", kindly=False)
         worker, most = self._worker, job.plan.config.max_calls_per_worker
         if worker is not None and most is not None and worker.calls >= most:
+            tell()
             self._end("recycled", kindly=True)
+            return _nothing
+        return tell
 
     def _ready(self, job: Job) -> bool:
         """See that there is a worker which suits the job; if there can be none, the job fails."""
@@ -182,8 +194,8 @@ class Keeper:
             emit.tell(WorkerStarted(plan.name, worker.pid))
         worker.greet(lambda: self.killed)
 
-    def _do(self, job: Job) -> None:
-        """Have the worker do a job."""
+    def _do(self, job: Job) -> Callable[[], None]:
+        """Have the worker do a job; what went wrong is told at once, before the worker is killed for it."""
         worker: Any = self._worker
         deadline, started = job.deadline(), False
 
@@ -207,7 +219,8 @@ class Keeper:
             self._end("killed", kindly=False)
         else:
             worker.calls += 1
-            job.answer(tag, payload, worker.pid)
+            return partial(job.answer, tag, payload, worker.pid)
+        return _nothing
 
     def _crashed(self, job: Job, *, started: bool) -> None:
         pid, exitcode = self.pid, self._end("crashed", kindly=True)
@@ -229,9 +242,13 @@ class Keeper:
         return exitcode
 
     def __del__(self) -> None:
-        for each in (getattr(self, "_bell", None), getattr(self, "_rope", None)):
-            if each is not None:
-                each.close()  # not earlier: whoever may ring has a reference
+        with suppress(AttributeError):  # there were no sockets to be had
+            self._bell.close()  # not earlier: whoever may ring has a reference
+            self._rope.close()
+
+
+def _nothing() -> None:
+    """Tell nothing: it has been told."""
 
 
 def closed(name: str) -> RuntimeError:

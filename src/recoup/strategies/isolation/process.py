@@ -83,14 +83,18 @@ class Worker:
         """
         seconds: Any = self.plan.config.start_timeout
         deadline = Deadline(Limit(None, seconds, "start_timeout"), clock.monotonic() + seconds)
-        try:
-            setup = errands.dumped(self.plan.config.initializer)
-        except Exception as error:
-            raise UnpicklableError(what="the initializer", reason=f"{type(error).__qualname__}: {error}") from error
-        self.line.send(framed(SETUP, setup), deadline, unwanted)
+        self.line.send(framed(SETUP, self._setup()), deadline, unwanted)
         tag, payload = self.line.receive(deadline, unwanted)
         if tag != READY:
             errands.outcome(tag, payload, self.pid)
+
+    def _setup(self) -> bytes:
+        reason = ""
+        try:
+            return errands.dumped(self.plan.config.initializer)
+        except Exception as error:  # noqa: BLE001 - said in words: its traceback would keep this object alive
+            reason = f"{type(error).__qualname__}: {error}"
+        raise UnpicklableError(what="the initializer", reason=reason)
 
     def end(self, *, kindly: bool) -> int | None:
         """End the process and wait for it: nothing is left of it, not even a zombie.

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     Verdict = Literal["taken", "queued", "full", "closed"]
+    Hired = list[tuple[Any, Any]]
 
 __all__ = ["HOME", "RENEW", "Crew"]
 
@@ -79,15 +80,15 @@ class Crew:
         self._everyone = WeakSet()
         self._begin_anew()
 
-    def submit(self, job: Any) -> tuple[Verdict, Any]:
+    def submit(self, job: Any) -> tuple[Verdict, Hired]:
         """Find a keeper for a job, or a place in the queue.
 
         Returns:
-            What became of it, and a new keeper whose thread has to be started, or `None`.
+            What became of it, and new keepers, whose threads have to be started, each with its job.
         """
         with self._lock:
             if self._deciding:  # we are in a finaliser, or a signal handler
-                return "full", None
+                return "full", []
             return self._decide(self._submit, job)  # type: ignore[no-any-return]  # what `_submit` returns
 
     def _decide(self, decision: Callable[..., Any], *args: Any) -> Any:
@@ -99,30 +100,37 @@ class Crew:
             finally:
                 self._deciding = before
 
-    def _submit(self, job: Any) -> tuple[Verdict, Any]:
+    def _submit(self, job: Any) -> tuple[Verdict, Hired]:
         if self.closed:
-            return "closed", None
+            return "closed", []
         if self._idle:
             warm = next((keeper for keeper in reversed(self._idle) if keeper.pid is not None), None)
             keeper = next(reversed(self._idle)) if warm is None else warm
             keeper.give(job)
             self._idle.pop(keeper, None)
-            return "taken", None
+            return "taken", []
+        hired = self._hire()  # a keeper may have got lost while somebody waits, who is not overtaken
         if len(self._keepers) < self.size:
-            return "taken", self._hire(job)
+            self._waiting.append(job)
+            return "taken", hired + self._hire()
         self._clean_up()
         if len(self._waiting) >= self.most_waiting:
             self.tally.add("rejected")
-            return "full", None
+            return "full", hired
         self._waiting.append(job)
-        return "queued", None
+        return "queued", hired
 
-    def _hire(self, job: Any) -> Any:
-        keeper = self._make(self.tally)
-        keeper.give(job)
-        self._everyone.add(keeper)
-        self._keepers.add(keeper)
-        return keeper
+    def _hire(self) -> Hired:
+        """Make keepers for those who wait, as far as there may be more."""
+        hired = []
+        while self._waiting and len(self._keepers) < self.size:
+            keeper, job = self._make(self.tally), self._waiting[0]
+            keeper.give(job)
+            self._everyone.add(keeper)
+            self._keepers.add(keeper)
+            self._waiting.popleft()
+            hired.append((keeper, job))
+        return hired
 
     def _clean_up(self) -> None:
         """Take those out of the queue who have left it."""
@@ -154,13 +162,14 @@ class Crew:
         self._idle[keeper] = None
         return None
 
-    def lost(self, keeper: Any) -> None:
-        """Forget a keeper that could not be started."""
-        self._decide(self._lost, keeper)
+    def lost(self, keeper: Any) -> Hired:
+        """Forget a keeper that could not be started; give new ones as `submit` does, for those who wait."""
+        return self._decide(self._lost, keeper)  # type: ignore[no-any-return]  # as above
 
-    def _lost(self, keeper: Any) -> None:
+    def _lost(self, keeper: Any) -> Hired:
         self._keepers.discard(keeper)
         self._everyone.discard(keeper)
+        return self._hire()
 
     def withdraw(self, job: Any) -> None:
         """Leave the queue. Never waits; safe in a finaliser."""
@@ -175,7 +184,7 @@ class Crew:
         running, waiting = len(self._keepers) - len(self._idle), len(self._waiting)
         return Counts(**self.tally.told(), running=running, waiting=waiting)
 
-    def resize(self, size: int, most_waiting: int) -> list[tuple[Any, Any]]:
+    def resize(self, size: int, most_waiting: int) -> Hired:
         """Change the limits. Jobs that keepers have go on, and those that wait stay where they are.
 
         Returns:
@@ -183,16 +192,11 @@ class Crew:
         """
         return self._decide(self._resize, size, most_waiting)  # type: ignore[no-any-return]  # as above
 
-    def _resize(self, size: int, most_waiting: int) -> list[tuple[Any, Any]]:
+    def _resize(self, size: int, most_waiting: int) -> Hired:
         self.size, self.most_waiting = size, most_waiting
         while self._idle and len(self._keepers) > size:
             self._send_home(next(iter(self._idle)))
-        hired = []
-        while self._waiting and len(self._keepers) < size:
-            job = self._waiting[0]
-            hired.append((self._hire(job), job))
-            self._waiting.popleft()
-        return hired
+        return self._hire()
 
     def renew(self) -> None:
         """Have no worker used again that lives now."""

@@ -14,7 +14,7 @@ from recoup._core.colour import Colour, colour_of, described, innermost
 from recoup._core.strategy import Pump, Strategy, Worst
 from recoup.strategies.isolation import errands, pumps
 from recoup.strategies.isolation.config import IsolationConfig
-from recoup.strategies.isolation.jobs import TaskCall, ThreadCall
+from recoup.strategies.isolation.jobs import TaskCall, ThreadCall, start
 from recoup.strategies.isolation.keeper import Keeper, closed
 from recoup.strategies.isolation.process import Plan
 from recoup.strategies.isolation.state import Crew
@@ -124,8 +124,7 @@ class Isolation(Strategy):
         old, self.config = self.config, config
         if (config.initializer, config.start_method) != (old.initializer, old.start_method):
             self._crew.renew()
-        for keeper, job in self._crew.resize(config.workers, config.max_queue_size):
-            job.hired(keeper)
+        start(self._crew.resize(config.workers, config.max_queue_size))
 
     def reset(self) -> None:
         """Forget what was counted, and replace all workers: whatever they have kept in memory goes with them.
@@ -174,22 +173,22 @@ class Isolation(Strategy):
         return everyone
 
     def __enter__(self) -> Self:
-        """Close it at the end of the block."""
+        """Close it at the end of the block; if that is left by an exception, calls that run yet are killed."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.close(kill=error is not None)
 
     async def __aenter__(self) -> Self:
-        """Close it at the end of the block."""
+        """Close it at the end of the block, as a plain one."""
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.aclose()
+        await self.aclose(kill=error is not None)
 
     def _pumps(self, place: Place) -> Sequence[Pump]:
         if place.colour is not Colour.SYNC:  # recovery is off, and the function has returned a coroutine
