@@ -88,7 +88,7 @@ class Budget(RuleBasedStateMachine):
             self.put(cost if self.kind == "botocore" else self.ratio)
 
     @rule(
-        ratio=st.none() | st.floats(0.01, 1),
+        ratio=st.none() | st.sampled_from([0.0]) | st.floats(0.01, 1),
         rate=st.none() | st.floats(0, 20),
         capacity=st.none() | st.floats(1, 200),
     )
@@ -98,6 +98,10 @@ class Budget(RuleBasedStateMachine):
                 self.budget.reconfigure(ratio=ratio, minimum_rate=rate, capacity=capacity)
             return
         ratio, rate = self.ratio if ratio is None else ratio, self.rate if rate is None else rate
+        if not ratio and not rate:
+            with pytest.raises(ValueError, match="never fill again"):
+                self.budget.reconfigure(ratio=ratio, minimum_rate=rate, capacity=capacity)
+            return
         self.budget.reconfigure(ratio=ratio, minimum_rate=rate, capacity=capacity)
         self.ratio, self.rate = ratio, rate
         self.capacity = self.capacity if capacity is None else capacity

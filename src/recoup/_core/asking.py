@@ -40,10 +40,8 @@ def it(predicate: Callable[[BaseException], Awaitable[object]]) -> Settle:
     return settle
 
 
-def together(one: Condition, other: Condition) -> Settle | None:
-    """Settle `one & other`; `None` if nothing has to be awaited for it."""
-    if one.settle is None and other.settle is None:
-        return None
+def together(one: Condition, other: Condition) -> Settle:
+    """Settle `one & other`."""
 
     async def settle(error: BaseException) -> Condition:
         first = await _settled(one, error)
@@ -52,10 +50,8 @@ def together(one: Condition, other: Condition) -> Settle | None:
     return settle
 
 
-def either(one: Condition, other: Condition) -> Settle | None:
-    """Settle `one | other`; `None` as for `together`."""
-    if one.settle is None and other.settle is None:
-        return None
+def either(one: Condition, other: Condition) -> Settle:
+    """Settle `one | other`."""
 
     async def settle(error: BaseException) -> Condition:
         first = await _settled(one, error)
@@ -65,10 +61,8 @@ def either(one: Condition, other: Condition) -> Settle | None:
     return settle
 
 
-def neither(one: Condition) -> Settle | None:
-    """Settle `~one`; `None` as for `together`."""
-    if one.settle is None:
-        return None
+def neither(one: Condition) -> Settle:
+    """Settle `~one`."""
 
     async def settle(error: BaseException) -> Condition:
         return ~await _settled(one, error)

@@ -331,3 +331,9 @@ def test_limits_keep_no_locals_alive(how: str) -> None:
         assert run()() is None
     finally:
         gc.enable()
+
+
+def test_a_loop_can_be_taken_before_it_is_run() -> None:
+    """As an iterator of the language's own kind (R9)."""
+    loop = aiter(retry())
+    assert aiter(loop) is loop

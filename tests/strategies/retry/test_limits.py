@@ -222,6 +222,19 @@ def test_cancellation_at_every_await_ends_the_call() -> None:
     assert set(outcomes[suspensions:]) == {"returned"}
 
 
+def test_a_refusal_that_is_named_is_retried_within_a_deadline(both: Both, clock: VirtualClock) -> None:
+    """It does not say that the function was called, and its wait has to fit (G13, D1)."""
+    refusal = CircuitBreakerError(name="c", wait_time=4.0)
+    script = Script(refusal, "ok")
+    options: Any = {"on": CircuitBreakerError, "initial_delay": 0}
+    began = clock.monotonic()
+    assert both.call(protect(both, script, max_elapsed=5, **options)) == "ok"
+    assert clock.monotonic() - began == 4
+    with pytest.raises(CircuitBreakerError) as raised:
+        both.call(protect(both, Script(refusal, "never"), max_elapsed=3, **options))
+    assert "does not fit" in raised.value.__notes__[0]
+
+
 def test_attempts_without_waits_give_others_their_turn() -> None:
     """With no delay, and a function that fails without awaiting anything, a task still lets go of the loop."""
     turns: list[int] = []

@@ -159,6 +159,27 @@ def test_a_fork_in_the_middle_of_a_count_hangs_nobody(clock: VirtualClock) -> No
     assert os.waitpid(child, 0)[1] == 0
 
 
+@pytest.mark.parametrize("how", ["itself", "cause", "group"])
+def test_repeats_are_counted_when_nobody_listens(both: Both, clock: VirtualClock, how: str) -> None:
+    """Also of an error that was raised from a marked one, or has it in a group (R7)."""
+    inner = protect(both, Script(*(OSError() for _ in range(4))), max_attempts=2, initial_delay=0)
+
+    def wrapped() -> Any:
+        try:
+            both.call(inner)
+        except OSError as error:
+            if how == "itself":
+                raise
+            if how == "group":
+                raise ExceptionGroup("g", [error]) from None
+            raise LookupError from error
+
+    outer = retry(max_attempts=2, initial_delay=0)
+    with pytest.raises((OSError, LookupError, ExceptionGroup)):
+        outer.execute_sync(wrapped)
+    assert outer.metrics == {"nested": 1}
+
+
 @pytest.fixture
 def once() -> Iterator[None]:
     """Have the whole process pass on what an inner retry gave up on, for one test."""

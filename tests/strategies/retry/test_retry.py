@@ -315,6 +315,14 @@ def test_a_result_that_comes_again_and_raises_is_closed_once(both: Both, clock: 
     assert same.closed == 1
 
 
+def test_control_flow_at_the_first_attempt_of_a_judged_call(both: Both, clock: VirtualClock) -> None:
+    """Nothing has failed yet, so there is nothing to clean up (G2)."""
+    script = Script(KeyboardInterrupt(), "never")
+    with pytest.raises(KeyboardInterrupt):
+        both.call(protect(both, script, retry_on_result=bool))
+    assert len(script.calls) == 1
+
+
 def test_a_close_that_fails_changes_nothing(both: Both, clock: VirtualClock) -> None:
     """It is logged like a callback (G9)."""
 

@@ -180,8 +180,7 @@ class RetryBudget:
         )
         with self._lock:
             self._collect_locked(clock.monotonic())
-            self._rules = rules
-            self._tokens = min(rules.capacity, self._tokens)
+            self._rules = rules  # whoever looks next finds no more than there is room for
 
     def reset(self) -> None:
         """Fill it, and count its retries from 0 again.
