@@ -32,7 +32,11 @@ _stack = pytest.StashKey[ExitStack]()
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--recovery-instant` and `recoup_isolate`."""
     group = parser.getgroup("recoup", "recovery")
-    group.addoption("--recovery-instant", action="store_true", help="skip the waits of recovery in all tests")
+    group.addoption(
+        "--recovery-instant",
+        action="store_true",
+        help="skip the waits of recovery in all tests but those in virtual time",
+    )
     parser.addini("recoup_isolate", "put the state of strategy objects back after every test", "bool", default=False)
 
 
@@ -119,7 +123,8 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     if mistake is not None:
         yield  # others have begun with this test, or end with it in vain
         raise pytest.UsageError(mistake)
-    kind = _kind(item)
+    timed = "virtual_time" in getattr(item, "fixturenames", ())
+    kind: Any = _kind(item) or ("on" if timed else None)  # waits that cost nothing need not be skipped by the option
     if _isolates(item):
         from recoup.testing import isolation  # noqa: PLC0415 - not before it is needed
 
@@ -128,7 +133,7 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
         from recoup._core import mode  # noqa: PLC0415 - not before it is needed
 
         stack.callback(mode.everywhere, mode.everywhere(kind))
-    if "virtual_time" in getattr(item, "fixturenames", ()):
+    if timed:
         from recoup.testing.loop import virtual_loops  # noqa: PLC0415 - not before it is needed
 
         stack.enter_context(virtual_loops())

@@ -133,7 +133,7 @@ from recoup._core import mode
 breaker = CircuitBreaker(CircuitBreakerConfig(failure_threshold=1))
 
 @pytest.mark.parametrize("number", range(8))
-def test_it(number, virtual_time):
+def test_it(number, recovery_events):
     assert breaker.state.value == "closed"
     assert mode.instant()
     with pytest.raises(ValueError):

@@ -99,7 +99,7 @@ def test_mistakes_in_the_marker_are_errors(run: Run, given: str) -> None:
 
 
 def test_a_whole_run_can_be_instant(run: Run) -> None:
-    """`--recovery-instant` holds for all tests; markers and blocks are closer. Behind the run all is as before."""
+    """`--recovery-instant` holds for all tests but those in virtual time, as far as no marker or block is closer."""
     result = run(
         LOOK
         + """
@@ -118,10 +118,17 @@ def test_off():
 
 def test_instant_again():
     assert look() == "instant"
+
+def test_waits_pass_in_virtual_time(virtual_time):
+    assert look() == "on"
+
+@pytest.mark.recovery(instant=True)
+def test_both_were_asked_for(virtual_time):
+    assert look() == "instant"
 """,
         "--recovery-instant",
     )
-    result.assert_outcomes(passed=4)
+    result.assert_outcomes(passed=6)
     assert mode.active == 0
     assert not mode.instant()
 
