@@ -346,6 +346,20 @@ def test_left_while_another_thread_decides(clock: VirtualClock) -> None:
     assert turns[1].due == clock.monotonic(), "it was called"
 
 
+def test_left_and_not_taken_out_yet(clock: VirtualClock) -> None:
+    """Who comes takes out first who has left, and wakes the one who is called by that (G7)."""
+    limiter = made(rate=1, burst=1, max_wait=600)
+    desk = limiter._desk
+    assert desk.claim(Demand(1), 600, 600, Bell) is None
+    turns: list[Any] = [desk.claim(Demand(1), 600, 600, Bell) for _ in range(2)]
+    desk._returned.append(turns[0])
+    last: Any = desk.claim(Demand(1), 600, 600, Bell)
+    assert turns[0].over
+    assert turns[1].due == clock.monotonic(), "it was called"
+    assert not desk._called
+    assert last.due == clock.monotonic() + 2
+
+
 def test_the_last_bit_of_a_float(clock: VirtualClock, monkeypatch: pytest.MonkeyPatch) -> None:
     """A permit that is there by one sum and not by another is there: nobody waits for no time (L1)."""
     limiter = made(**SMOOTH)

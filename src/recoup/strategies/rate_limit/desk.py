@@ -101,7 +101,8 @@ class Desk:
         try:
             with self._lock:
                 now = clock.monotonic()  # here, so that no two calls see time go backwards
-                self._take_back_locked(now)
+                if self._returned:
+                    self._take_back_locked(now)
                 state = self._state_locked(demand.key, now)
                 state.correct(now)
                 if state.take(demand.weight, now):
@@ -120,7 +121,8 @@ class Desk:
                 self.waited += 1
                 return turn
         finally:
-            self._serve()
+            if self._returned or self._called:
+                self._serve()
 
     def look(self, turn: Turn, left: float, make: Callable[[], Any], *, woken: bool) -> float:
         """Begin, if that may be; see `Line.look`.

@@ -244,11 +244,16 @@ class RateLimiter(Strategy):
 
     def _wait(self, demand: Demand | None = None) -> None:
         """Wait for permits in plain code."""
-        waits.wait(self, self._demand(None, NO_KEY) if demand is None else demand)
+        waits.wait(self, self._usual() if demand is None else demand)
 
     async def _wait_async(self, demand: Demand | None = None) -> None:
         """Wait for permits in async code."""
-        await waits.wait_async(self, self._demand(None, NO_KEY) if demand is None else demand)
+        await waits.wait_async(self, self._usual() if demand is None else demand)
+
+    def _usual(self) -> Demand:
+        """Give what a call asks for whose arguments do not matter; the config has checked it."""
+        weight: Any = self.config.weight
+        return Demand(weight)
 
 
 def _after_one(admit: Callable[..., bool], *, handed: bool) -> Callable[..., bool]:
