@@ -217,6 +217,9 @@ def test_refusals_are_counted_and_told(both: Both, clock: VirtualClock) -> None:
     refused(made)
     assert seen == [CallRefused("service", "circuit_breaker", 60.0)]
     assert made.breaker.metrics["refused"] == 2
+    with made.breaker.force_open(), subscribe(seen.append):
+        refused(made)
+    assert seen[1:] == [CallRefused("service", "circuit_breaker", math.inf)]
 
 
 def test_an_open_circuit_refuses_without_the_lock(clock: VirtualClock) -> None:

@@ -122,6 +122,17 @@ def test_windows_are_restored_exactly(both: Both, clock: VirtualClock) -> None:
     assert aged.state == "closed"
 
 
+def test_windows_without_a_size_know_ages_only(both: Both, clock: VirtualClock) -> None:
+    """How many calls ago a failure was does not matter there, and is not said (C2)."""
+    made = Guarded(both, failure_threshold=2, window_size=None, window_duration=60)
+    made.fail()
+    assert made.breaker.snapshot()["circuit"]["failures"] == {"failure_threshold": [[None, 0.0]]}
+    clock.advance(60)
+    after = restarted(made)
+    after.fail()
+    assert after.state == "open"
+
+
 @pytest.mark.parametrize("size", [None, 3, 100])
 def test_shares_are_restored(both: Both, clock: VirtualClock, size: int | None) -> None:
     """With the outcomes that fit into the window of now, and those forgotten whose time is over (C2)."""
@@ -178,6 +189,13 @@ def test_transitions_are_told(both: Both, clock: VirtualClock) -> None:
         after.breaker.restore(Guarded(both).breaker.snapshot())
     assert seen == [events.CircuitOpened("service", 60.0, "ValueError"), events.CircuitClosed("service")]
     assert after.breaker.metrics["opened"] == 0
+
+
+def test_a_circuit_may_be_open_for_no_known_reason(both: Both, clock: VirtualClock) -> None:
+    """Somebody may write a snapshot by hand, to begin with a circuit that is open (C7)."""
+    made = Guarded(both)
+    made.breaker.restore({**OPEN, "saved_at": 2e9, "circuit": {**OPEN["circuit"], "cause": None}})
+    assert refused(made).last_error_type is None
 
 
 def test_holds_stay_on_top(both: Both, clock: VirtualClock) -> None:
@@ -500,6 +518,8 @@ def test_open_times_that_fail_leave_all_as_it_was(clock: VirtualClock) -> None:
         ([[{"bytes": "xyz"}, CLOSED["circuit"]]], "non-hexadecimal"),
         ([[{"enum": ["a", 1, "b"]}, CLOSED["circuit"]]], "a key must be what snapshot"),
         ([[["a"], CLOSED["circuit"]]], "a key must be what snapshot"),
+        ([[{"bytes": 5}, CLOSED["circuit"]]], "a key must be what snapshot"),
+        ([[{"list": []}, CLOSED["circuit"]]], "a key must be what snapshot"),
     ],
 )
 def test_what_are_no_keys_is_refused(circuits: Any, message: str) -> None:

@@ -133,9 +133,7 @@ class Calls:
         raise _new(CircuitBreakerError, _facts, bench.owner, wait, circuit.cause, now)
 
     def admit(self) -> Permit:
-        """Let a call pass or raise, whatever there is to tell."""
-        if mode.active and mode.off():
-            return UNCOUNTED
+        """Let a call pass or raise, whatever there is to tell; for who has asked, and was told to tell first."""
         now = clock.monotonic()
         self.circuit.advance(now)
         return self._entered(now)

@@ -10,7 +10,7 @@ from recoup._core.arguments import Parameters
 from recoup._core.colour import described
 from recoup._core.strategy import Pump, Strategy
 from recoup._core.waiting import at_fork
-from recoup.strategies.circuit_breaker import keyed_pumps, rules
+from recoup.strategies.circuit_breaker import keyed_pumps, rules, stream_pumps
 from recoup.strategies.circuit_breaker.blocks import Guard
 from recoup.strategies.circuit_breaker.calls import Calls
 from recoup.strategies.circuit_breaker.changes import settled
@@ -233,7 +233,7 @@ class KeyedCircuitBreaker(Strategy):
         tell: Callable[[], Any] = self._first.tell_async if colour.is_async else self._first.tell
         factory: Callable[..., Any]
         if colour.is_stream:
-            factory = keyed_pumps.guarding_keyed_stream_async if colour.is_async else keyed_pumps.guarding_keyed_stream
+            factory = stream_pumps.guarding_stream_async if colour.is_async else stream_pumps.guarding_stream
         else:
             factory = keyed_pumps.guarding_keyed_async if colour.is_async else keyed_pumps.guarding_keyed
         return [Pump(factory, (keyed, place.outer, tell))]

@@ -5,11 +5,9 @@ Text that differs in one line from that of another file is the price of a happy 
 
 from __future__ import annotations
 
-from recoup._core.streams import AsyncCursor, Cursor
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+    from collections.abc import Awaitable, Callable
     from typing import Any, TypeAlias
 
     from recoup._core.strategy import Strategy
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     Layers: TypeAlias = tuple[Strategy, ...]
     Keyed: TypeAlias = Callable[..., Calls]
 
-__all__ = ["guarding_keyed", "guarding_keyed_async", "guarding_keyed_stream", "guarding_keyed_stream_async"]
+__all__ = ["guarding_keyed", "guarding_keyed_async"]
 
 
 def guarding_keyed(
@@ -77,77 +75,5 @@ def guarding_keyed_async(
         if tick is not None and next(tick, None) is None and calls.returned(permit, result):
             await tell()
         return result
-
-    return guarding
-
-
-def guarding_keyed_stream(
-    fn: Callable[..., Generator[Any, Any, Any]],
-    keyed: Keyed,
-    outer: Layers,
-    tell: Callable[[], None],
-) -> Callable[..., Generator[Any, Any, Any]]:
-    """Admit a generator at its first item, by its key; as `guarding_stream` otherwise."""
-
-    def guarding(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        cursor = Cursor(fn(*args, **kwargs))
-        calls = keyed(*args, **kwargs)
-        permit: Any = calls.circuit.era
-        if permit is None:
-            permit = calls.ask()
-            if permit is None:
-                tell()
-                permit = calls.admit()
-        try:
-            while cursor.advance():
-                try:
-                    cursor.sent = yield cursor.item
-                except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
-                    cursor.thrown = thrown
-                    permit = calls.leave(permit, thrown)
-        except BaseException as error:
-            if calls.failed(permit, error, outer, theirs=cursor.threw(error)):
-                tell()
-            raise
-        tick: Any = permit.tick
-        if tick is not None and next(tick, None) is None and calls.returned(permit, cursor.value):
-            tell()
-        return cursor.value
-
-    return guarding
-
-
-def guarding_keyed_stream_async(
-    fn: Callable[..., AsyncGenerator[Any, Any]],
-    keyed: Keyed,
-    outer: Layers,
-    tell: Callable[[], Awaitable[None]],
-) -> Callable[..., AsyncGenerator[Any, Any]]:
-    """Admit an async generator at its first item, by its key; as `guarding_keyed_stream` otherwise."""
-
-    async def guarding(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        cursor = AsyncCursor(fn(*args, **kwargs))
-        calls = keyed(*args, **kwargs)
-        permit: Any = calls.circuit.era
-        if permit is None:
-            permit = calls.ask()
-            if permit is None:
-                await tell()
-                permit = calls.admit()
-        try:
-            while await cursor.advance():
-                try:
-                    cursor.sent = yield cursor.item
-                except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
-                    cursor.thrown = thrown
-                    permit = calls.leave(permit, thrown)
-        except BaseException as error:
-            if calls.failed(permit, error, outer, theirs=cursor.threw(error)):
-                await tell()
-            raise
-        tick: Any = permit.tick
-        if tick is not None and next(tick, None) is None and calls.returned(permit, cursor.value):
-            await tell()
-        return
 
     return guarding

@@ -8,11 +8,9 @@ itself, so that no frame keeps it. An outcome that decided nothing tells nothing
 
 from __future__ import annotations
 
-from recoup._core.streams import AsyncCursor, Cursor
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+    from collections.abc import Awaitable, Callable
     from typing import Any, TypeAlias
 
     from recoup._core.strategy import Strategy
@@ -21,7 +19,7 @@ if TYPE_CHECKING:
 
     Layers: TypeAlias = tuple[Strategy, ...]
 
-__all__ = ["guarding", "guarding_async", "guarding_stream", "guarding_stream_async"]
+__all__ = ["guarding", "guarding_async"]
 
 
 def guarding(
@@ -80,77 +78,5 @@ def guarding_async(
         if tick is not None and next(tick, None) is None and calls.returned(permit, result):
             await tell()
         return result
-
-    return guarding
-
-
-def guarding_stream(
-    fn: Callable[..., Generator[Any, Any, Any]],
-    circuit: Circuit,
-    calls: Calls,
-    outer: Layers,
-    tell: Callable[[], None],
-) -> Callable[..., Generator[Any, Any, Any]]:
-    """Admit a generator at its first item; it succeeds by ending, and is neutral when its consumer leaves."""
-
-    def guarding(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
-        cursor = Cursor(fn(*args, **kwargs))
-        permit: Any = circuit.era
-        if permit is None:
-            permit = calls.ask()
-            if permit is None:
-                tell()
-                permit = calls.admit()
-        try:
-            while cursor.advance():
-                try:
-                    cursor.sent = yield cursor.item
-                except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
-                    cursor.thrown = thrown
-                    permit = calls.leave(permit, thrown)
-        except BaseException as error:
-            if calls.failed(permit, error, outer, theirs=cursor.threw(error)):
-                tell()
-            raise
-        tick: Any = permit.tick
-        if tick is not None and next(tick, None) is None and calls.returned(permit, cursor.value):
-            tell()
-        return cursor.value
-
-    return guarding
-
-
-def guarding_stream_async(
-    fn: Callable[..., AsyncGenerator[Any, Any]],
-    circuit: Circuit,
-    calls: Calls,
-    outer: Layers,
-    tell: Callable[[], Awaitable[None]],
-) -> Callable[..., AsyncGenerator[Any, Any]]:
-    """Admit an async generator at its first item; it succeeds by ending, and is neutral when its consumer leaves."""
-
-    async def guarding(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        cursor = AsyncCursor(fn(*args, **kwargs))
-        permit: Any = circuit.era
-        if permit is None:
-            permit = calls.ask()
-            if permit is None:
-                await tell()
-                permit = calls.admit()
-        try:
-            while await cursor.advance():
-                try:
-                    cursor.sent = yield cursor.item
-                except BaseException as thrown:  # noqa: BLE001 - handed on to the generator
-                    cursor.thrown = thrown
-                    permit = calls.leave(permit, thrown)
-        except BaseException as error:
-            if calls.failed(permit, error, outer, theirs=cursor.threw(error)):
-                await tell()
-            raise
-        tick: Any = permit.tick
-        if tick is not None and next(tick, None) is None and calls.returned(permit, cursor.value):
-            await tell()
-        return
 
     return guarding

@@ -8,7 +8,7 @@ from recoup._core import checks, clock
 from recoup._core.options import decorating
 from recoup._core.strategy import Pump, Strategy
 from recoup._core.waiting import at_fork
-from recoup.strategies.circuit_breaker import blocks, control, pumps, rules
+from recoup.strategies.circuit_breaker import blocks, control, pumps, rules, stream_pumps
 from recoup.strategies.circuit_breaker.calls import Calls
 from recoup.strategies.circuit_breaker.changes import settled
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
@@ -240,11 +240,10 @@ class CircuitBreaker(Strategy):
         colour, calls = place.colour, self._calls
         self._accept(colour, place.target)  # a layer outside may have taken an awaited call to a thread, where none is
         tell: Callable[[], Any] = calls.tell_async if colour.is_async else calls.tell
-        factory: Callable[..., Any]
         if colour.is_stream:
-            factory = pumps.guarding_stream_async if colour.is_async else pumps.guarding_stream
-        else:
-            factory = pumps.guarding_async if colour.is_async else pumps.guarding
+            stream = stream_pumps.guarding_stream_async if colour.is_async else stream_pumps.guarding_stream
+            return [Pump(stream, (lambda *_, **__: calls, place.outer, tell))]
+        factory = pumps.guarding_async if colour.is_async else pumps.guarding
         return [Pump(factory, (calls.circuit, calls, place.outer, tell))]
 
     def _accept(self, colour: Colour, target: object) -> None:
