@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["lints"]
 
-_ONCE = ("adaptive_throttle", "bulkhead", "circuit_breaker", "rate_limit")  # the same object, in one stack
+_ONCE = ("adaptive_throttle", "bulkhead", "circuit_breaker", "isolation", "rate_limit")  # the same object, in one stack
+_SHARED = ("adaptive_throttle", "bulkhead", "cache", "circuit_breaker", "rate_limit")  # worth nothing if not shared
 
 
 def lints(layers: Sequence[Strategy]) -> list[str]:
@@ -47,6 +48,8 @@ def lints(layers: Sequence[Strategy]) -> list[str]:
             found.extend(_deadline_outside_retry(outer, inside[kinds.index("retry") :]))
         if outer.kind == "fault_injection" and "fault_injection" not in [layer.kind for layer in layers[:index]]:
             found.extend(_faults_outside(kinds))
+        if outer.kind == "isolation":
+            found.extend(_split_by_isolation(kinds))
         if outer.kind in _ONCE and any(layer is outer for layer in inside):
             found.append(
                 f"the same {outer.kind} stands twice in one stack: each call would take two of its places, or count "
@@ -56,6 +59,16 @@ def lints(layers: Sequence[Strategy]) -> list[str]:
     found.extend(_hedged_and_retried(layers))
     found.extend(_not_idempotent(layers))
     return found
+
+
+def _split_by_isolation(kinds: Sequence[str]) -> Iterator[str]:
+    """Look for a layer whose state every worker process would have for itself; `kinds` are those inside."""
+    split = next((kind for kind in kinds if kind in _SHARED), None)
+    if split is not None:
+        yield (
+            f"{split} stands inside isolation: every worker process has one of its own, which knows nothing of the "
+            "others and goes with its process; put @isolate right above the function"
+        )
 
 
 def _faults_outside(kinds: Sequence[str]) -> Iterator[str]:

@@ -14,10 +14,12 @@ from recoup import (
     CircuitBreakerState,
     Isolation,
     IsolationConfig,
+    StackWarning,
     UnpicklableError,
     WorkerCrashed,
     explain,
     registry,
+    retry,
 )
 from recoup._core import waiting
 from recoup.errors import failures, is_refusal
@@ -201,3 +203,14 @@ def test_fewer_workers_let_calls_end() -> None:
     gates[1].open.set()
     assert [caller.ended() for caller in callers[1:]] == ["few2", 2]
     isolation.close()
+
+
+def test_state_inside_is_split() -> None:
+    """What counts for all calls counts for one process inside isolation: decorating so warns, with the mend (G14)."""
+    breaker, isolation = CircuitBreaker(), Isolation()
+    with pytest.warns(StackWarning, match=r"circuit_breaker stands inside isolation: every worker.*put @isolate right"):
+        isolation(breaker(work.add))
+    with pytest.warns(StackWarning, match="the same isolation stands twice in one stack"):
+        isolation(isolation(work.add))
+    assert explain(breaker(isolation(work.add))).lints == ()
+    assert explain(isolation(retry(max_attempts=2)(work.add))).lints == ()
