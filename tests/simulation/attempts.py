@@ -37,6 +37,9 @@ class RetryPart(Part):
             name=self.name,
         )
 
+    def meddles(self) -> None:
+        self.strategy.reconfigure(initial_delay=self.dice.choice((0.0, 0.1, 1.0)))
+
     def retried(self, number: int, error: Exception) -> None:
         self.retries += 1
 

@@ -50,6 +50,13 @@ class BreakerPart(Part):
             **rules,
         )
 
+    def meddles(self) -> None:
+        dice = self.dice
+        self.world.say(f"{self.name} gets other times")
+        self.strategy.reconfigure(
+            timeout=dice.choice((0.2, 1.0, 5.0)), half_open_timeout=dice.choice((None, 0.3, 60.0))
+        )
+
     def telling(self, word: str) -> Any:
         def tell() -> None:
             self.world.say(f"{self.name} tells: {word}")

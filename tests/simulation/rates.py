@@ -45,6 +45,9 @@ class LimiterPart(Part):
             name=self.name,
         )
 
+    def meddles(self) -> None:
+        self.strategy.reconfigure(max_keys=self.dice.choice((3, 100)))  # who waits stays where he is
+
     def enters(self, passing: Pass) -> None:
         self.expect(passing.entries == 1, "a call entered twice")
         config = self.strategy.config
