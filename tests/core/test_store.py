@@ -184,6 +184,24 @@ def test_a_short_cut_follows_its_slot() -> None:
     assert (eased, slot.eased) == ({}, None)
 
 
+def test_what_is_evicted_while_something_is_under_way() -> None:
+    """The slot stays, its entry goes, and the short cut with it (F6)."""
+    store = Store(1, None)
+    eased, slot = easy(store, "a")
+    slot.busy = Busy()
+    put(store, ("b",), 1, 0.0)
+    assert (eased, slot.eased, slot.gone) == ({}, None, False)
+
+
+def test_a_fork_in_the_midst_of_a_change() -> None:
+    """The child finds what the slot holds, also if its short cut was not brought up to date before (G18)."""
+    store = Store(2, None)
+    eased, slot = easy(store, "a")
+    slot.entry = Entry("new", 0.0)
+    store.after_fork()
+    assert eased["a"].value == "new"
+
+
 def test_a_slot_has_one_short_cut() -> None:
     """The last one counts, and nothing is left of the one before."""
     store = Store(2, None)
@@ -195,15 +213,10 @@ def test_a_slot_has_one_short_cut() -> None:
     assert (second, slot.eased) == ({}, None)
 
 
-def test_a_short_cut_that_is_closed_or_leads_nowhere() -> None:
-    """Nothing comes into it any more, and what is not there is not made (G5)."""
+def test_a_short_cut_that_leads_nowhere() -> None:
+    """What is not there is not made, and what comes is found (F6)."""
     store = Store(2, None)
-    eased, _ = easy(store, "a")
-    store.close(eased)
-    assert eased == {}
-    store.ease(("a",), eased, "a")
     store.ease(("b",), Eased(), "b")
-    assert eased == {}
     assert store.find(("b",)) is None
     busy = store.change(("c",), 0.0, lambda slot: setattr(slot, "busy", Busy()))
     other = Eased()

@@ -87,17 +87,9 @@ class Slot:
 
 
 class Eased(dict["Hashable", Entry]):
-    """A short cut to the results of one function, by what its calls have at hand.
+    """A short cut to the results of one function, by what its calls have at hand."""
 
-    Attributes:
-        closed: Whether nothing comes in any more.
-    """
-
-    __slots__ = ("closed",)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.closed = False
+    __slots__ = ()
 
 
 def shareable(result: object) -> bool:

@@ -150,7 +150,7 @@ class Store:
             return
         try:
             row = lock.acquire(blocking=False) and self.rows.get(key)
-            if row and not eased.closed:
+            if row:
                 (slot,) = row
                 slot.harden()
                 slot.eased = (eased, by)
@@ -158,12 +158,6 @@ class Store:
         finally:
             if lock._is_owned():
                 lock.release()
-
-    def close(self, eased: Eased) -> None:
-        """End a short cut."""
-        with self._lock:
-            eased.closed = True
-            eased.clear()
 
     def release(self, slot: Slot) -> None:
         """Say that nobody is at what was under way; takes no lock, because a finaliser may say it (G7)."""

@@ -142,7 +142,7 @@ def test_a_clock_that_goes_backwards_begins_anew(both: Both, service: Service, c
     clock.advance(100)
     load = made(both, cache, service)
     quick(load, both, 1)
-    clock._now -= 50
+    clock.rewind(50)
     assert both.call(load, 1) == (1, 1)
     clock.advance(9)
     assert both.call(load, 1) == (1, 1)
@@ -197,8 +197,9 @@ def test_a_quick_hit_saves_its_result(both: Both, service: Service, clock: Virtu
     both.call(load, 3)  # what was used before is spared once
     both.call(load, 1)
     both.call(load, 4)
+    both.call(load, 5)  # and once more, for the quick hit
     both.call(load, 1)
-    assert service.calls == [1, 2, 3, 4]
+    assert service.calls == [1, 2, 3, 4, 5]
 
 
 def test_one_execution_takes_no_short_cut_from_others(both: Both, service: Service, clock: VirtualClock) -> None:
@@ -235,4 +236,27 @@ def test_a_function_that_turns_out_to_give_coroutines(service: Service) -> None:
         return [await call(1) for _ in range(5)]
 
     assert asyncio.run(main()) == [(1, 1)] * 5
+    assert eased(cache) == 0
+
+
+def test_the_same_plain_function_decorated_twice(service: Service) -> None:
+    """A result that came of a coroutine is something to await at its first hit already (G5)."""
+    cache = Cache(CacheConfig(ttl=10))
+
+    async def load(key: object) -> Any:
+        return service.load(key)
+
+    def made_anew() -> Any:
+        def plain(key: object) -> Any:
+            return load(key)
+
+        return cache(plain)
+
+    async def main() -> list[Any]:
+        first, second = made_anew(), made_anew()
+        other: Any = cache(lambda key: load([key]))
+        assert await other(1) == await other(1) == ([1], 1)
+        return [await first(1), await second(1), await second(1), await first(1)]
+
+    assert asyncio.run(main()) == [(1, 2)] * 4
     assert eased(cache) == 0

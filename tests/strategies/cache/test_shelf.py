@@ -11,6 +11,8 @@ from recoup import Cache, CacheConfig
 from recoup.testing import run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from recoup.testing import VirtualClock
     from tests.conftest import Both
 
@@ -253,17 +255,18 @@ def test_changes_while_32_threads_call() -> None:
 def test_two_changes_at_once() -> None:
     """Of two changes at the same time one comes last, with everything in it: they never mix (B5)."""
     cache = Cache()
-    configs = [CacheConfig(ttl=number, stale_if_error=number, max_size=number) for number in (10, 20, 30)]
-    threads = []
-    with cache._shelf.store._lock:
-        for config in configs:
-            thread = threading.Thread(target=cache.reconfigure, args=(config,))
-            thread.start()
-            threads.append(thread)
-            while cache.config is not config:
-                thread.join(0.001)
-    for thread in threads:
-        thread.join()
     shelf = cache._shelf
-    assert cache.config is configs[-1]
+    second = CacheConfig(ttl=30, stale_if_error=30, max_size=30)
+    adopted = shelf.reconfigure
+
+    def overtaken(config: Callable[[], CacheConfig]) -> None:
+        def held() -> CacheConfig:
+            assert shelf.store._lock._is_owned()
+            return config()
+
+        cache.config = second  # another thread has come so far
+        adopted(held)
+
+    shelf.reconfigure = overtaken  # type: ignore[method-assign]
+    cache.reconfigure(ttl=10)
     assert (shelf.ttl, shelf.if_error, shelf.store.max_size, shelf.store.lifetime) == (30, 30, 30, 60)

@@ -144,7 +144,8 @@ class PlainDesk(Desk):
 
     One of them may return a coroutine all the same. The first call finds out: the coroutine passes the pump as
     `Pending`, and the asynchronous pumps cache what comes of it (G5). From then on a hit has to be something to await
-    as well, and nobody may wait for a flight here, which would block the loop that it needs.
+    as well, wherever else the same function is decorated, and nobody may wait for a flight here, which would block the
+    loop that it needs.
     """
 
     _waiter = staticmethod(for_thread)
@@ -153,8 +154,10 @@ class PlainDesk(Desk):
 
     def look(self, key: Hashable | None) -> Hit | Run | None:
         """Find out what to do about a call; `None` to call past the cache."""
-        if not self._coroutines:
+        awaited = self._cache._awaited  # nobody pays for the question whose functions give no coroutines
+        if not self._coroutines and (awaited is None or self._keys.function not in awaited):
             return super().look(key)
+        self._coroutines = True
         if key is None or (mode.active and mode.off()):
             return None
         try:
@@ -177,7 +180,8 @@ class PlainDesk(Desk):
         """End a call without an outcome."""
         if isinstance(sys.exception(), Pending):
             self._coroutines = True
-            self._glances.close()
+            assert self._keys.function is not None  # noqa: S101 - a run has a key
+            self._cache._await(self._keys.function)
             run.useless(clock.monotonic())
         else:
             run.abandoned()

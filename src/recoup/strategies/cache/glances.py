@@ -55,10 +55,6 @@ class Glances:
             return
         self._shelf.store.ease(key, self._eased, key[1][0] if self._single else key[1])
 
-    def close(self) -> None:
-        """Find nothing any more."""
-        self._shelf.store.close(self._eased)
-
     def _one(self, target: FunctionType) -> Callable[..., Entry | None]:
         find, shelf = self._eased.get, self._shelf
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, overload
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from recoup._core import checks, options
 from recoup._core.colour import described
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from recoup._core.colour import Colour
+    from recoup._core.functions import Function
     from recoup._core.strategy import Place
     from recoup.strategies.cache.config import CacheOptions
     from recoup.typing import Decorated, Seconds
@@ -69,6 +70,7 @@ class Cache(Strategy):
         self._shelf = Shelf(config)
         self._background = Background()
         self._keys: WeakKeyDictionary[Keys, None] = WeakKeyDictionary()
+        self._awaited: WeakSet[Function] | None = None  # plain functions that return coroutines, once there are any
         self._complained = False
         self._told: set[str] = set()
 
@@ -189,6 +191,12 @@ class Cache(Strategy):
         if config.negative_ttl is not None:
             says.append(f"raises an error again for {config.negative_ttl:g} s without calling")
         return says
+
+    def _await(self, function: Function) -> None:
+        """Remember that a plain function returns coroutines, wherever it is decorated."""
+        if self._awaited is None:
+            self._awaited = WeakSet()
+        self._awaited.add(function)
 
     def _complain(self, problem: str) -> None:
         """Warn, once, about a call that is not cached."""
