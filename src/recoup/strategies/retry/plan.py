@@ -157,8 +157,10 @@ class RetryPlan:
         failure = None
         try:
             # A coroutine function is asked later, by `judge_async`: until then the result is as good as turned down.
-            later = self.asks and checks.awaitable_callback(predicate)
-            if not (later or conditions.plainly("retry_on_result", predicate(result))):
+            verdict = True if self.asks and checks.awaitable_callback(predicate) else predicate(result)
+            if verdict is False:  # the plain case, and the quick one
+                return None
+            if not conditions.plainly("retry_on_result", verdict):
                 return None
         except BaseException as error:  # noqa: BLE001 - it comes out when the result has been closed
             failure = error
