@@ -140,6 +140,19 @@ def test_what_is_saved_grows_old_while_nobody_runs(both: Both, clock: VirtualClo
     assert made.state == "closed"
 
 
+def test_a_wall_clock_set_back_makes_nothing_younger(both: Both, clock: VirtualClock) -> None:
+    """What is in the windows is at least as old as it was (G12)."""
+    made = Guarded(both, failure_threshold=2, window_duration=60)
+    made.fail()
+    clock.advance(50)
+    snapshot = made.breaker.snapshot()
+    clock.jump_wall(-1000)
+    made.breaker.restore(snapshot)
+    clock.advance(11)
+    made.fail()
+    assert made.state == "closed"
+
+
 def test_windows_without_a_size_know_ages_only(both: Both, clock: VirtualClock) -> None:
     """How many calls ago a failure was does not matter there, and is not said (C2)."""
     made = Guarded(both, failure_threshold=2, window_size=None, window_duration=60)
@@ -494,9 +507,13 @@ def test_no_more_keys_are_restored_than_are_kept(clock: VirtualClock) -> None:
         with pytest.raises(Down):
             fetch(key)
     after = KeyedCircuitBreaker(config, key="key", max_keys=4)
+    fetch = by_key(after)
+    for key in "vvwwxxyyzz":
+        with pytest.raises(Down):
+            fetch(key)
     after.restore(before.snapshot())
     assert after.metrics["keys"] == 4
-    fetch = by_key(after)
+    assert {after.state(key).value for key in "vwxyz"} == {"closed"}
     fetch("new", fails=False)
     assert after.metrics["keys"] == 4
 
