@@ -39,7 +39,8 @@ __all__ = ["Outcome", "run"]
 SLOWEST = (
     60.0  # seconds for the tests of one mutant, more if the unchanged file needs more: then it hangs, and is found
 )
-PLAIN = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+PLAIN = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-o", "faulthandler_timeout=60"]
+PLAIN += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
 
 Outcome = Callable[[Mutant, bool], None]
 
