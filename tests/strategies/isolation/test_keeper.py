@@ -498,20 +498,40 @@ def test_an_interrupted_close_kills(cancelled: bool, gate: Gate, monkeypatch: py
     assert isinstance(running.ended(), WorkerCrashed)
 
 
-def test_no_threads_to_be_had(monkeypatch: pytest.MonkeyPatch, both: Both) -> None:
-    """If the system has no more threads, the call fails with that, and no place is lost (B3)."""
+@pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
+def test_no_threads_to_be_had(monkeypatch: pytest.MonkeyPatch, both: Both, kind: type[BaseException]) -> None:
+    """If a thread cannot be started, the call fails with that, and no place is lost (B3)."""
     isolation = threaded(workers=1)
 
-    def refuse(self: object, name: str) -> None:
-        raise RuntimeError("can't start new thread")
+    def refuse(self: object) -> None:
+        raise kind("can't start new thread")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(room.Keeper, "start", refuse)
-        for _ in range(3):
-            with pytest.raises(RuntimeError, match="can't start new thread"):
+    for _ in range(3):
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(kind):
                 both.execute(isolation, fakes.add, 1)
     assert both.execute(isolation, fakes.add, 1) == 2
     isolation.close()
+    assert _busy(isolation, 0)
+
+
+def test_a_listener_may_close() -> None:
+    """A listener in a keeper's own thread may close the isolation: it does not wait for itself."""
+    isolation = threaded(workers=1, max_calls_per_worker=1)
+    told: list[Event] = []
+
+    def close(event: Event) -> None:
+        isolation.close()
+        told.append(event)
+
+    def call() -> None:
+        for _ in range(100_000):
+            isolation.execute_sync(fakes.add, 1)
+
+    with subscribe(close), pytest.raises(RuntimeError, match="was closed"):
+        call()
+    until(lambda: told)
 
 
 def test_no_processes_to_be_had(both: Both) -> None:
