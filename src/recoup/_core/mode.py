@@ -9,7 +9,6 @@ Strategies ask on their slow paths only: `if mode.active and mode.off():`.
 
 from __future__ import annotations
 
-import os
 from contextvars import ContextVar
 from threading import Lock
 
@@ -88,9 +87,6 @@ def instant() -> bool:
 
 
 def _after_fork() -> None:
-    """Have a lock that nobody holds in the child: a thread of the parent may have held it (G18)."""
+    """Have a lock that nobody holds in the child: a thread of the parent may have held it (G18; waiting.py calls it)."""
     global _lock  # noqa: PLW0603 - the one of the module
     _lock = Lock()
-
-
-os.register_at_fork(after_in_child=_after_fork)

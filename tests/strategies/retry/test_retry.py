@@ -315,6 +315,13 @@ def test_a_result_that_comes_again_and_raises_is_closed_once(both: Both, clock: 
     assert same.closed == 1
 
 
+@pytest.mark.parametrize("verdict", [False, None, 0, "", []])
+def test_whatever_is_not_true_accepts_a_result(both: Both, clock: VirtualClock, verdict: Any) -> None:
+    """A predicate answers as an `if` would take it (R4)."""
+    script = Script("good", "never")
+    assert both.call(protect(both, script, retry_on_result=lambda _: verdict)) == "good"
+
+
 def test_control_flow_at_the_first_attempt_of_a_judged_call(both: Both, clock: VirtualClock) -> None:
     """Nothing has failed yet, so there is nothing to clean up (G2)."""
     script = Script(KeyboardInterrupt(), "never")
