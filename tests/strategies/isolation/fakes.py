@@ -60,6 +60,7 @@ class ThreadWorker(Worker):
 
 def threaded(name: str = "threads", **options: Any) -> Isolation:
     """Make an isolation whose workers are threads."""
+    options = {"start_timeout": 600, "queue_timeout": 600, **options}  # the machine may be busy
     made = Isolation(IsolationConfig(**options), name=name)
     made._crew._make = partial(Keeper, make=ThreadWorker)
     return made

@@ -82,9 +82,10 @@ def test_a_full_queue_refuses(both: Both, gate: Gate) -> None:
 def test_patience_ends(both: Both, gate: Gate) -> None:
     """A call that no worker takes within queue_timeout is refused, never runs, and leaves no trace (B2)."""
     told: list[Event] = []
-    with threaded(workers=1, queue_timeout=0.01) as isolation, subscribe(told.append):
+    with threaded(workers=1) as isolation, subscribe(told.append):
         caller = Caller(isolation, fakes.wait, "gate")
         assert gate.began.acquire(timeout=600)
+        isolation.reconfigure(queue_timeout=0.01)
         with pytest.raises(IsolationBusyError, match=r"no worker took it within 0\.01 s") as caught:
             both.execute(isolation, fakes.add, 1)
         assert caught.value.waited == 0.01
@@ -254,7 +255,7 @@ def test_a_worker_that_does_not_start(both: Both, gate: Gate) -> None:
         with pytest.raises(DeadlineExceeded, match="start of a worker of 'threads'") as caught:
             both.execute(isolation, fakes.add, 1)
         assert not caught.value.started
-        isolation.reconfigure(initializer=fakes.crash)
+        isolation.reconfigure(initializer=fakes.crash, start_timeout=600)
         with pytest.raises(WorkerCrashed, match="before it called the function; if that happens always") as crashed:
             both.execute(isolation, fakes.add, 1)
         assert not crashed.value.started
