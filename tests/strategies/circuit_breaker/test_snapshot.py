@@ -529,6 +529,23 @@ def test_restored_keys_are_told(both: Both, clock: VirtualClock) -> None:
     assert seen == ["open", "open"]
 
 
+def test_keys_that_are_restored_go_by_the_rules_of_now(clock: VirtualClock) -> None:
+    """Though these change while the user's code is asked for open times (C6, C9)."""
+    change: list[bool] = []
+
+    def timeout(number: int) -> float:
+        if change and change.pop():
+            breaker.reconfigure(failure_threshold=1)
+        return 60.0
+
+    breaker = KeyedCircuitBreaker(CircuitBreakerConfig(failure_threshold=5, timeout=timeout), key="key")
+    change.append(True)
+    breaker.restore(KEYED)
+    with pytest.raises(Down):
+        by_key(breaker)("a")
+    assert breaker.state("a").value == "open"
+
+
 def test_open_times_that_fail_leave_all_as_it_was(clock: VirtualClock) -> None:
     """The user's code is asked before anything changes (G1, C6)."""
     healthy = [True]
