@@ -398,6 +398,16 @@ def test_a_frozen_clock(both: Both, mode: Any, monkeypatch: pytest.MonkeyPatch) 
     assert time.monotonic() - began >= 0.03
 
 
+def test_a_clock_that_freezes_later(clock: VirtualClock) -> None:
+    """A timer that runs out is believed, if the clock has not moved since the call looked last (G12)."""
+    limiter = made(**SMOOTH)
+    assert limiter.try_acquire()
+    turn: Any = limiter._desk.claim(Demand(1), 600, 600, Bell)
+    clock.advance(0.05)
+    assert limiter._desk.look(turn, 600, Bell, woken=True) == pytest.approx(0.05)
+    assert limiter._desk.look(turn, 600, Bell, woken=False) == 0.0
+
+
 @pytest.mark.parametrize("mode", ["smooth", "window"])
 async def test_a_clock_that_goes_backwards_while_calls_wait(clock: VirtualClock, mode: Any) -> None:
     """Those who wait begin nevertheless, in order, and nobody holds them up for the time that was lost (G12)."""
@@ -436,7 +446,7 @@ def test_a_deadline_that_late_starts_leave_no_time_for(clock: VirtualClock) -> N
         patched.setattr(seam, "rest", late)
         with pytest.raises(RateLimitExceeded, match=r"its own in 0\.1 s"):
             work()
-    assert limiter.metrics == {"waited": 2, "refused": 1}
+    assert limiter.metrics == {"waited": 2, "refused": 1, "slowed": 0}
     assert limiter._desk.only.queued == 0
 
 
