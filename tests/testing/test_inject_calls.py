@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import types
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,7 +14,7 @@ from recoup.testing import fail, faulty, hang, inject, visits
 from tests.conftest import Both
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncGenerator, Iterator
 
     from recoup.testing import VirtualClock
 
@@ -155,3 +155,30 @@ def test_calls_that_are_not_over_say_so() -> None:
     assert str(calls[0]) == f"1: {calls[0].name}(size=2) not over"
     assert list(running) == [1]
     assert calls[0].done
+
+
+def test_a_generator_that_fails_is_closed_first(both: Both) -> None:
+    """When an error comes in the place of an item, the generator has ended before it comes out (G11)."""
+    seen: list[str] = []
+
+    def plain() -> Iterator[int]:
+        try:
+            yield from range(9)
+        finally:
+            seen.append("closed")
+
+    async def asynchronous() -> AsyncGenerator[int]:
+        try:
+            for item in range(9):
+                yield item
+        finally:
+            seen.append("closed")
+
+    target: Any = asynchronous if both.is_async else plain
+    shaky, _ = faulty(target, fail(OSError, after_items=1))
+    try:
+        both.call(shaky)
+    except OSError:
+        assert seen == ["closed"]
+    else:
+        raise AssertionError

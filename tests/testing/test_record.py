@@ -13,7 +13,7 @@ import pytest
 from recoup import retry
 from recoup._core import emit
 from recoup.events import CircuitClosed, CircuitOpened, Event, RetryScheduled, RetryStopped
-from recoup.testing import fail, faulty, record
+from recoup.testing import fail, faulty, record, recording
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,6 +121,7 @@ def test_blocks_nest() -> None:
     told()
     assert (len(outer), len(inner)) == (4, 3)
     assert emit.listeners == ()
+    assert recording._inside.get() == ()
 
 
 def test_other_threads_count() -> None:
