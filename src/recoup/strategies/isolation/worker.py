@@ -13,7 +13,7 @@ import threading
 from queue import SimpleQueue
 
 from recoup.strategies.isolation import errands
-from recoup.strategies.isolation.frames import CALL, framed, read
+from recoup.strategies.isolation.frames import BEGUN, CALL, framed, read
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,9 +64,10 @@ def work(sock: socket.socket, leave: Callable[[int], object]) -> None:
         tag, payload = message
         errand = errands.call if tag == CALL else errands.set_up
         try:
-            for answer in errand(payload):
-                sock.sendall(framed(*answer))
+            for answer, content in errand(payload):
+                if answer != BEGUN:  # before it is sent: the parent may hang up as soon as it has the answer
+                    busy.clear()
+                sock.sendall(framed(answer, content))
         except OSError:  # the parent is gone, or does not want the answer any more
             return
-        busy.clear()
         del message, payload, errand
