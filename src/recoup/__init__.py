@@ -80,6 +80,8 @@ if TYPE_CHECKING:
     from recoup.strategies.isolation.strategy import Isolation as Isolation
     from recoup.strategies.rate_limit.config import RateLimitConfig as RateLimitConfig
     from recoup.strategies.rate_limit.decorator import rate_limit as rate_limit
+    from recoup.strategies.rate_limit.rates import AIMDRate as AIMDRate
+    from recoup.strategies.rate_limit.rates import CubicRate as CubicRate
     from recoup.strategies.rate_limit.strategy import RateLimiter as RateLimiter
     from recoup.strategies.retry.budget import RetryBudget as RetryBudget
     from recoup.strategies.retry.config import BackoffStrategy as BackoffStrategy
@@ -157,6 +159,7 @@ _HOMES = {
     "strategies.isolation.strategy": ("Isolation",),
     "strategies.rate_limit.config": ("RateLimitConfig",),
     "strategies.rate_limit.decorator": ("rate_limit",),
+    "strategies.rate_limit.rates": ("AIMDRate", "CubicRate"),
     "strategies.rate_limit.strategy": ("RateLimiter",),
     "strategies.retry.budget": ("RetryBudget",),
     "strategies.retry.config": ("BackoffStrategy", "RetryAfter", "RetryConfig"),
@@ -174,6 +177,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AIMDLimit",
+    "AIMDRate",
     "AdaptiveThrottle",
     "AdaptiveThrottleConfig",
     "BackoffStrategy",
@@ -191,6 +195,7 @@ __all__ = [
     "CompensationConfig",
     "CompensationError",
     "Condition",
+    "CubicRate",
     "Deadline",
     "DeadlineConfig",
     "DeadlineExceeded",

@@ -121,10 +121,14 @@ class Calls(RuleBasedStateMachine):
         """Whatever was counted goes back with it, as far as it is known."""
         self.told.clear()
         self.called += [turn for turn in self.row if turn.due <= self.now]  # their timers have struck
+        self.forget_what_is_over()
         self.now -= back / 16
         self.state.correct(self.now)
         shift = max(0.0, (self.began[-1][0] if self.began else -math.inf) - self.now)
         self.began = [(moment - shift, weight) for moment, weight in self.began]
+
+    def forget_what_is_over(self) -> None:
+        """Drop what the clock has said to be over, before it goes back: nobody counts that again."""
 
     @rule()
     def reset(self) -> None:
@@ -206,6 +210,10 @@ class Counted(Calls):
     @property
     def config(self) -> RateLimitConfig:
         return RateLimitConfig(rate=self.rate, per=self.per, mode="window")
+
+    def forget_what_is_over(self) -> None:
+        self.state._forget(self.now)
+        self.began = [each for each in self.began if each[0] + self.per > self.now + TICK]
 
     @rule(rate=st.integers(1, 6))
     def reconfigure(self, rate: int) -> None:

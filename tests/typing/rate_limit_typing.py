@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import assert_type
 
-from recoup import RateLimitConfig, RateLimiter, RateLimitExceeded, rate_limit
+from recoup import AIMDRate, CubicRate, RateLimitConfig, RateLimiter, RateLimitExceeded, rate_limit
 
 assert_type(rate_limit(rate=100, per=60, burst=5), RateLimiter)
 assert_type(rate_limit(RateLimitConfig(rate=1, mode="window")), RateLimiter)
+assert_type(rate_limit(rate=100, adaptive=AIMDRate(slow_down_on=TimeoutError)).current_rate(), float)
+assert_type(CubicRate(min_rate=2).start(10.0, 1.0, 0.0).learn(0.0, 1.0, less=True), float)
 limiter = RateLimiter(RateLimitConfig(rate=10, weight=len, key=lambda text: text[:1]), name="mail")
 
 

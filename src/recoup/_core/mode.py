@@ -86,7 +86,7 @@ def instant() -> bool:
     return _current() == "instant"
 
 
-def _after_fork() -> None:
+def after_fork() -> None:
     """Have a lock that nobody holds in the child: a thread of the parent may have held it (G18, waiting.py)."""
     global _lock  # noqa: PLW0603 - the one of the module
     _lock = Lock()

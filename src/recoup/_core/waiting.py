@@ -220,5 +220,5 @@ def _after_fork() -> None:
         getattr(holder, "after_fork", holder)()
 
 
-at_fork(mode._after_fork)  # which cannot say so itself: the clock stands on it, and this file on the clock
+at_fork(mode.after_fork)  # which cannot say so itself: the clock stands on it, and this file on the clock
 os.register_at_fork(after_in_child=_after_fork)

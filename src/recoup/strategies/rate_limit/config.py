@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypedDict
 
 from recoup._core import checks
+from recoup.strategies.rate_limit.rates import AdaptiveRate, AIMDRate, CubicRate
 from recoup.typing import Seconds  # noqa: TC001 - as above
 
 __all__ = ["RateLimitConfig"]
@@ -36,6 +37,8 @@ class RateLimitConfig:
             tuple of these. Each key has a limit of its own. Default `None`: one limit for all.
         max_keys: Keys that are remembered; at least 1. For a new one, the key that was idle longest is forgotten.
             Default 10000.
+        adaptive: With "smooth": an `AIMDRate` or a `CubicRate`, which lowers the rate when the service asks for less,
+            and raises it again up to `rate`; for each key by itself. `burst` stays. Default `None`: the rate is fixed.
 
     Raises:
         TypeError: If a value has the wrong type; the message names the argument.
@@ -55,6 +58,7 @@ class RateLimitConfig:
     weight: int | Callable[..., int] = 1
     key: Callable[..., Hashable] | None = None
     max_keys: int = 10_000
+    adaptive: AdaptiveRate | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -73,11 +77,23 @@ class RateLimitConfig:
         checks.callback("key", self.key)
         _plain("key", self.key)
         checks.count("max_keys", self.max_keys)
+        self._check_adaptive()
 
     @property
     def most(self) -> int:
         """How many permits there can be at once."""
         return self.rate if self.burst is None else self.burst
+
+    def _check_adaptive(self) -> None:
+        adaptive = self.adaptive
+        if adaptive is None:
+            return
+        if not isinstance(adaptive, (AIMDRate, CubicRate)):
+            raise TypeError(f"adaptive must be an AIMDRate, a CubicRate or None, not {checks.shown(adaptive)}")
+        if self.mode == "window":
+            raise ValueError('adaptive needs mode="smooth": a window is a quota, which does not depend on the load')
+        if adaptive.min_rate > self.rate:
+            raise ValueError(f"min_rate of adaptive must be at most rate ({self.rate}), not {adaptive.min_rate}")
 
     def _check_weight(self) -> None:
         if callable(self.weight):
@@ -116,3 +132,4 @@ if TYPE_CHECKING:
         weight: int | Callable[..., int]
         key: Callable[..., Hashable] | None
         max_keys: int
+        adaptive: AdaptiveRate | None

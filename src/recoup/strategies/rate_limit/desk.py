@@ -53,6 +53,7 @@ class Desk:
         admit_one: Takes what a call takes that says nothing else, if it is there at a time and nobody waits.
         waited: Calls that had to wait.
         refused: Calls that were refused.
+        slowed: How often the service asked for less.
     """
 
     def __init__(self, config: RateLimitConfig) -> None:
@@ -64,6 +65,7 @@ class Desk:
         self._numbers = count()
         self.waited = 0
         self.refused = 0
+        self.slowed = 0
         self.only: Bucket | Window = self._made(clock.monotonic())
         self.admit_one: Callable[[float], bool] = self._admit_one
         if _GIL and isinstance(self.only, Bucket):
@@ -192,14 +194,36 @@ class Desk:
             with self._lock:
                 now = clock.monotonic()
                 self._take_back_locked(now)
-                self.waited = self.refused = 0
+                self.waited = self.refused = self.slowed = 0
                 for state in (self.only, *self._states.values()):
+                    state.reconfigure(self.config, now)  # what was learnt
                     state.reset(now)
                     _call(state, now)
                 for key in [key for key, state in self._states.items() if not state.queued]:
                     del self._states[key]
         finally:
             self._serve()
+
+    def learn(self, key: Key, began: float, *, less: bool) -> None:
+        """Take a call into account that ended, where the limit adapts."""
+        try:
+            with self._lock:
+                now = clock.monotonic()
+                self._take_back_locked(now)
+                state = self.only if self.config.key is None else self._states.get(key)
+                if isinstance(state, Bucket):
+                    self.slowed += less
+                    if state.learn(began, now, less=less):
+                        _call(state, now)
+        finally:
+            self._serve()
+
+    def rate(self, key: Key) -> float:
+        """Tell how many permits come in a second now."""
+        with self._lock:
+            state = self._states.get(key) if self.config.key is not None else self.only
+            per: Any = self.config.per
+            return state.rate if isinstance(state, Bucket) else self.config.rate / per
 
     def after_fork(self) -> None:
         """Begin anew in the child: those who held the lock, or waited, are not there."""

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from recoup.strategies.rate_limit.config import RateLimitConfig
     from recoup.strategies.rate_limit.line import Line
+    from recoup.strategies.rate_limit.rates import RateLearner
 
 __all__ = ["LATE", "Bucket"]
 
@@ -52,10 +53,11 @@ class Bucket:
         now: The time, at which the bucket is full.
     """
 
-    __slots__ = ("_since", "_step", "_taken", "_weight", "line", "most", "queued")
+    __slots__ = ("_since", "_step", "_taken", "_weight", "learner", "line", "most", "queued")
 
     def __init__(self, config: RateLimitConfig, now: float) -> None:
         self.most, self._step, self._weight = _figures(config)
+        self.learner = _learner(config, now)
         self.line: Line | None = None
         self.queued = 0
         self._since = now
@@ -129,8 +131,26 @@ class Bucket:
                 self.line.shift(back)
 
     def reconfigure(self, config: RateLimitConfig, now: float) -> None:
-        """Go on with another rate; what was taken stays taken."""
-        most, step, weight = _figures(config)
+        """Go on with other limits, and learn anew; what was taken stays taken."""
+        self.learner = _learner(config, now)
+        self._go_on(*_figures(config), now)
+
+    @property
+    def rate(self) -> float:
+        """Permits that come in a second now."""
+        return 1 / self._step
+
+    def learn(self, began: float, now: float, *, less: bool) -> bool:
+        """Take a call into account that ended; tell whether permits come at another rate now."""
+        if self.learner is None:
+            return False
+        step = max(1 / self.learner.learn(began, now, less=less), _LEAST)
+        if step == self._step:
+            return False
+        self._go_on(self.most, step, self._weight, now)
+        return True
+
+    def _go_on(self, most: int, step: float, weight: int, now: float) -> None:
         while True:
             since, taken = self._since, self._taken
             end = since + (taken - self.most) * self._step  # when the bucket is empty, or was
@@ -144,8 +164,15 @@ class Bucket:
                 break
 
     def reset(self, now: float) -> None:
-        """Begin anew with all permits there."""
+        """Begin anew with all permits there, at the rate of the limits."""
         self._since, self._taken = now, 0
+
+
+def _learner(config: RateLimitConfig, now: float) -> RateLearner | None:
+    """Begin to learn, if the limit adapts."""
+    per: Any = config.per  # the config has made it seconds
+    adaptive = config.adaptive
+    return None if adaptive is None else adaptive.start(config.rate / per, adaptive.min_rate / per, now)
 
 
 def _figures(config: RateLimitConfig) -> tuple[int, float, int]:

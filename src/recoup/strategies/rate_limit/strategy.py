@@ -6,21 +6,20 @@ import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from recoup._core import checks, clock, mode, options, waiting
-from recoup._core.strategy import Pump, Strategy, Worst
-from recoup.strategies.rate_limit import pumps, waits
+from recoup._core.strategy import Strategy, Worst
+from recoup.strategies.rate_limit import making, waits
 from recoup.strategies.rate_limit.config import RateLimitConfig
 from recoup.strategies.rate_limit.desk import Demand, Desk
-from recoup.strategies.rate_limit.weighing import NO_KEY, Scales, checked_key, checked_weight
+from recoup.strategies.rate_limit.weighing import NO_KEY, checked_key, checked_weight
 from recoup.strategies.rate_limit.words import says
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Hashable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
-    from recoup._core.chain import Pending
     from recoup._core.colour import Colour
-    from recoup._core.strategy import Place
+    from recoup._core.strategy import Place, Pump
 
 __all__ = ["RateLimiter"]
 
@@ -59,6 +58,7 @@ class RateLimiter(Strategy):
         checks.instance("config", config, RateLimitConfig)
         super().__init__(name=name)
         self._desk = Desk(config)
+        self._asks = making.asking(config)
 
     def __repr__(self) -> str:
         config = self.config
@@ -72,8 +72,8 @@ class RateLimiter(Strategy):
 
     @property
     def metrics(self) -> Mapping[str, int]:
-        """How many calls had to wait so far (`waited`), and how many were refused (`refused`)."""
-        return {"waited": self._desk.waited, "refused": self._desk.refused}
+        """How many calls waited so far, how many were refused, and how often the service asked for less (`slowed`)."""
+        return {"waited": self._desk.waited, "refused": self._desk.refused, "slowed": self._desk.slowed}
 
     def available(self, *, key: Hashable = NO_KEY) -> int:
         """Tell how many permits could be taken now.
@@ -85,6 +85,38 @@ class RateLimiter(Strategy):
             TypeError: If a key is missing, is none, or is given to a limiter without keys.
         """
         return self._desk.available(self._demand(None, key).key)
+
+    def current_rate(self, *, key: Hashable = NO_KEY) -> float:
+        """Tell how many permits come in `per` seconds now: fewer than `rate` after the service asked for less.
+
+        Args:
+            key: As for `available`.
+
+        Raises:
+            TypeError: As for `available`.
+        """
+        per: Any = self.config.per
+        permits: float = self._desk.rate(self._demand(None, key).key) * per
+        return permits
+
+    def slow_down(self, *, key: Hashable = NO_KEY) -> None:
+        """Say that the service asks for less, where no call's error says so: in a block, or of an answer.
+
+        Nothing happens unless the limiter is `adaptive`.
+
+        Args:
+            key: As for `available`.
+
+        Raises:
+            TypeError: As for `available`.
+
+        >>> from recoup import AIMDRate
+        >>> limiter = RateLimiter(RateLimitConfig(rate=100, adaptive=AIMDRate()))
+        >>> limiter.slow_down()
+        >>> limiter.current_rate()
+        50.0
+        """
+        self._desk.learn(self._demand(None, key).key, clock.monotonic(), less=True)
 
     def try_acquire(self, weight: int | None = None, *, key: Hashable = NO_KEY) -> bool:
         """Take permits if they are there and nobody waits for them.
@@ -140,7 +172,7 @@ class RateLimiter(Strategy):
         Raises:
             TypeError: For an unknown field, a value of the wrong type, or changes beside a config.
             ValueError: For a value out of range, or another `mode`, or if `key` or `weight` would become functions or
-                cease to be ones: the functions were decorated for that. Then nothing was changed.
+                cease to be ones, or the rate adaptive: the functions were decorated for that. Then nothing was changed.
 
         Any thread or task may call this at any time. Of two that do so at once, one wins.
 
@@ -174,9 +206,11 @@ class RateLimiter(Strategy):
             mode=(now.mode, config.mode),
             key=(now.key is None, config.key is None),
             weight=(callable(now.weight), callable(config.weight)),
+            adaptive=(now.adaptive is None, config.adaptive is None),
         )
 
     def _adopt(self, config: RateLimitConfig) -> None:
+        self._asks = making.asking(config)
         self._desk.reconfigure(config)
 
     def __enter__(self) -> Self:
@@ -200,19 +234,7 @@ class RateLimiter(Strategy):
         """Do nothing: a block that began has counted."""
 
     def _pumps(self, place: Place) -> Sequence[Pump]:
-        colour, desk = place.colour, self._desk
-        wait: Callable[..., Any] = self._wait_async if colour.is_async else self._wait
-        weigh = Scales(self, place.target).weigh
-        factory: Callable[..., Any]
-        if colour.is_stream:
-            factory = pumps.limiting_stream_async if colour.is_async else pumps.limiting_stream
-            return [Pump(factory, (clock, weigh, desk.admit, wait))]
-        handed = id(self) in place.spent
-        if self.config.key is None and not callable(self.config.weight):
-            factory = pumps.limiting_async if colour.is_async else pumps.limiting
-            return [Pump(factory, (clock, _after_one(desk.admit_one, handed=handed), wait, self._hand_over))]
-        factory = pumps.limiting_each_async if colour.is_async else pumps.limiting_each
-        return [Pump(factory, (clock, weigh, _after_one(desk.admit, handed=handed), wait, self._hand_over))]
+        return [making.pump(self, place)]
 
     def _says(self) -> Sequence[str]:
         return says(self.config)
@@ -220,10 +242,6 @@ class RateLimiter(Strategy):
     def _worst(self, inner: Worst, colour: Colour) -> Worst:  # noqa: ARG002 - waiting takes the same time in each
         waits: Any = self.config.max_wait
         return Worst(inner.calls, inner.seconds + waits)
-
-    def _hand_over(self, pending: Pending) -> None:
-        """Have the asynchronous pass begin with the permits that the synchronous one took (rule G5)."""
-        pending.spent[id(self)] = 1
 
     def _demand(self, weight: int | None, key: Any) -> Demand:
         """Check what is asked for without a call."""
@@ -254,15 +272,3 @@ class RateLimiter(Strategy):
         """Give what a call asks for whose arguments do not matter; the config has checked it."""
         weight: Any = self.config.weight
         return Demand(weight)
-
-
-def _after_one(admit: Callable[..., bool], *, handed: bool) -> Callable[..., bool]:
-    """Let one call pass that has its permits already, if there is one."""
-    if not handed:
-        return admit
-    passes = [True]
-
-    def admitting(*demand: Any) -> bool:
-        return passes.pop() if passes else admit(*demand)
-
-    return admitting

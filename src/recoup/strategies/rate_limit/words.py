@@ -18,6 +18,8 @@ def says(config: RateLimitConfig) -> Sequence[str]:
         sentences = [f"lets {config.rate} calls begin in any {config.per:g} s{whose}"]
     else:
         sentences = [f"lets {config.rate} calls begin in {config.per:g} s{whose}, and up to {config.most} at once"]
+    if config.adaptive is not None:
+        sentences.append(f"lowers that when the service asks for less, to no less than {config.adaptive.min_rate}")
     if config.weight != 1:
         each = "what its arguments say" if callable(config.weight) else str(config.weight)
         sentences.append(f"counts each call as {each}")
