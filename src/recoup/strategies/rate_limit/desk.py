@@ -107,9 +107,11 @@ class Desk:
                     self._take_back_locked(now)
                 state = self._state_locked(demand.key, now)
                 state.correct(now)
-                if state.take(demand.weight, now):
-                    return None
                 line, weight = state.line, demand.weight
+                if line is not None:
+                    line.hurry(now)
+                if state.take(weight, now):
+                    return None
                 wait = state.wait(weight, now) if line is None else line.estimate(weight, now)
                 if not wait:  # by the last bit of a float
                     state.begin(weight, now)

@@ -13,10 +13,11 @@ soon as they may, and looks then. Who looks too early sleeps on. Who would look 
 left or the limits have changed, is woken when it becomes the first; whoever is not the first could not begin anyway. So
 to leave costs the same whatever the line, and everybody behind moves up.
 
-The first may be unable to look: its loop is blocked, its thread stands in a debugger, its coroutine was dropped in the
-middle. It may not hold up the others for ever. Whoever finds that the first should have begun gives it GRACE seconds,
-and then it is passed over, with all that were due as well when that was noticed. Its place is kept: when it looks
-again, it stands before all who came after it.
+The first may be unable to look: its loop is blocked or closed, its thread stands in a debugger, its coroutine was
+dropped in the middle. It may not hold up the others for ever. Whoever finds that the first should have begun gives it
+GRACE seconds, and then it is passed over, with all that were due as well when that was noticed. Its place is kept: when
+it looks again, it stands before all who came after it. Calls that come find it too, not only those who wait: if all of
+them may wait for less time than the line promises, none will ever stand in it.
 
 A line neither reads a clock nor wakes anybody: whoever calls it holds the lock of the limiter, and wakes those who are
 called when the lock is free.
@@ -132,6 +133,11 @@ class Line:
             first.due = now
             self._call(first)
 
+    def hurry(self, now: float) -> None:
+        """Pass over those who should have come, for a call that may not wait: nobody else may ever come and look."""
+        if self._permits.queued:
+            self._passes(None, now)
+
     def shift(self, back: float) -> None:
         """Go back with a clock that went backwards."""
         self._noticed = None
@@ -165,7 +171,7 @@ class Line:
             self._left -= 1
         return turns[0]
 
-    def _passes(self, turn: Turn, now: float) -> bool:
+    def _passes(self, turn: Turn | None, now: float) -> bool:
         """See whether the first, who is not this one, should have come; pass over it if it was waited for."""
         first = self._first()
         if first.due > now:
@@ -175,8 +181,7 @@ class Line:
             self._noticed = now
         if now - self._noticed < GRACE - TICK:
             return False
-        while first is not turn and first.due <= self._noticed:
+        while self._permits.queued and (first := self._first()) is not turn and first.due <= self._noticed:
             self._drop(first)
-            first = self._first()
         self.call(now)
         return True
