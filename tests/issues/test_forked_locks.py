@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from recoup import subscribe
 from recoup._core import emit, mode
 from recoup.testing import disabled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def use() -> None:
@@ -37,12 +40,14 @@ def test_the_child_waits_for_no_lock_of_its_parent(module: Any) -> None:
     use()
 
 
-@pytest.mark.parametrize("module", [emit, mode])
-def test_what_runs_in_the_child_makes_a_new_lock(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("module", "after_fork"), [(emit, emit._after_fork), (mode, mode.after_fork)])
+def test_what_runs_in_the_child_makes_a_new_lock(
+    module: Any, after_fork: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """One that nobody holds; here without a fork, so that a tracer sees it."""
     held = module._lock
     monkeypatch.setattr(module, "_lock", held)
     with held:
-        module._after_fork()
+        after_fork()
         use()
     assert module._lock is not held
