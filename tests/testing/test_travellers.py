@@ -26,7 +26,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def _freezegun() -> AbstractContextManager[Any]:
-    return freezegun.freeze_time(NOW, real_asyncio=True)
+    return freezegun.freeze_time(NOW, real_asyncio=True, ignore=["trio"])  # as real_asyncio does for asyncio
 
 
 def _time_machine() -> AbstractContextManager[Any]:
