@@ -53,6 +53,7 @@ def main() -> None:
 
         clock.advance(20)  # the deployment takes its time
         second = Worker(state)
+        left = 0.0
         try:
             second.balance()
         except CircuitBreakerError as refused:
