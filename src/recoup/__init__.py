@@ -267,14 +267,16 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Load a public name when it is first used."""
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module 'recoup' has no attribute {name!r}")
-    value = getattr(import_module(f"recoup.{home}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # it would make a name of ours of any mistake
+
+    def __getattr__(name: str) -> object:
+        """Load a public name when it is first used."""
+        home = _HOME_OF.get(name)
+        if home is None:
+            raise AttributeError(f"module 'recoup' has no attribute {name!r}")
+        value = getattr(import_module(f"recoup.{home}"), name)
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
