@@ -14,6 +14,7 @@ from recoup import (
     DeadlineExceeded,
     RetryExhausted,
     StackWarning,
+    WorkerCrashed,
     explain,
     retry,
     set_nested_retries,
@@ -259,6 +260,25 @@ def test_a_timeout_of_what_is_not_idempotent_is_not_retried(both: Both, clock: V
         assert both.call(protect(both, Script(error, "ok"), idempotent=said, initial_delay=0)) == "ok"
 
 
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("started", [True, False])
+def test_a_worker_that_crashed_in_what_is_not_idempotent_is_not_retried(
+    both: Both, clock: VirtualClock, started: bool, grouped: bool
+) -> None:
+    """The call may have had its effect, unless it had certainly not begun; without a word it is retried (R12)."""
+    error: Exception = WorkerCrashed(name="renderers", exitcode=-9, started=started)
+    error = ExceptionGroup("g", [error]) if grouped else error
+    function = protect(both, Script(error, "ok"), idempotent=False, initial_delay=0)
+    if started:
+        with pytest.raises(type(error)) as caught:
+            both.call(function)
+        assert caught.value.__notes__[0].endswith("ended in the middle of it, and the function is not idempotent")
+    else:
+        assert both.call(function) == "ok"
+    for said in (None, True):
+        assert both.call(protect(both, Script(error, "ok"), idempotent=said, initial_delay=0)) == "ok"
+
+
 @pytest.mark.parametrize("said", [None, False, True])
 def test_abandoned_work_is_repeated_only_if_declared_idempotent(
     both: Both, clock: VirtualClock, said: bool | None
@@ -311,7 +331,7 @@ def test_explain_says_so() -> None:
     """Both choices stand in the explanation (R7, R12)."""
     text = str(explain(retry(nested="once", idempotent=False)))
     assert "passes on what a retry further in has given up on" in text
-    assert "retries no timeout: the function is not idempotent" in text
+    assert "retries no timeout, and no crash of a worker process: the function is not idempotent" in text
 
 
 def test_it_is_counted_though_nobody_listens(both: Both, clock: VirtualClock) -> None:

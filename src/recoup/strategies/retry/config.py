@@ -57,9 +57,10 @@ class RetryConfig:
         nested: What is done with an error that a retry further in has given up on: "allow" (retry it, so that attempts
             multiply; an event says so) or "once" (pass it on with a note). Default `None`: what `set_nested_retries`
             has said for the process, which is "allow" unless it was called: what is written is done.
-        idempotent: False forbids retrying timeouts: a call that timed out may have had its effect. True says that the
-            function may be repeated, even while an earlier call of it, which its caller no longer waits for, goes on in
-            a thread (`DeadlineExceeded.abandoned`). Default `None`: that alone is not retried, other timeouts are.
+        idempotent: False forbids retrying timeouts, and worker processes that ended in the middle of the call
+            (`WorkerCrashed`): such calls may have had their effect. True says that the function may be repeated, even
+            while an earlier call of it, which its caller no longer waits for, goes on in a thread
+            (`DeadlineExceeded.abandoned`). Default `None`: that alone is not retried.
         replay: What is done with a generator that fails after its first item: "repeat" (start it anew, its items come
             again from the first) or "resume" (start it anew and leave out as many items as were handed out, for a
             generator that gives the same ones each time). Default `None`: the error propagates.

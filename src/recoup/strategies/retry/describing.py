@@ -30,7 +30,7 @@ def says(plan: RetryPlan) -> list[str]:
     if config.nested == "once" or (plan.follows and nesting.once):
         says.append("passes on what a retry further in has given up on")
     if config.idempotent is False:
-        says.append("retries no timeout: the function is not idempotent")
+        says.append("retries no timeout, and no crash of a worker process: the function is not idempotent")
     if config.budget is not None:
         says.append(f"shares {config.budget.name!r} with whoever has it too: no token, no retry")
     if config.attempt_timeout is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recoup._core import checks, conditions
-from recoup.errors import DeadlineExceeded, RecoveryError, UnacceptableResult, is_refusal
+from recoup.errors import DeadlineExceeded, RecoveryError, UnacceptableResult, WorkerCrashed, is_refusal
 from recoup.strategies.retry import hints, nesting
 from recoup.strategies.retry.backoff import Backoff
 from recoup.strategies.retry.config import RetryAfter
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from recoup.strategies.retry.config import RetryConfig
 
-__all__ = ["RetryPlan", "is_timeout"]
+__all__ = ["RetryPlan", "is_crash", "is_timeout"]
 
 # What "every Exception" does not mean without a closer look: our own errors, iterators that are done, groups.
 _PECULIAR = (RecoveryError, StopIteration, StopAsyncIteration, BaseExceptionGroup)
@@ -32,6 +32,11 @@ def is_timeout(error: BaseException) -> bool:
         not is_refusal(leaf) and not _TIMEOUTS.isdisjoint(each.__name__ for each in type(leaf).__mro__)
         for leaf in conditions.leaves(error)
     )
+
+
+def is_crash(error: BaseException) -> bool:
+    """Tell whether an error (or any of a group) is the end of a worker process that may have begun the call."""
+    return any(isinstance(leaf, WorkerCrashed) and leaf.started for leaf in conditions.leaves(error))
 
 
 def asynchronous(config: RetryConfig) -> tuple[str, ...]:
@@ -135,6 +140,8 @@ class RetryPlan:
         """Say why an error that is one to retry is passed on all the same; an empty text if nothing is against it."""
         if self._unsafe and is_timeout(error):
             return "it is a timeout, and the function is not idempotent"
+        if self._unsafe and is_crash(error):
+            return "a worker process ended in the middle of it, and the function is not idempotent"
         if isinstance(error, DeadlineExceeded) and error.abandoned and not self.config.idempotent:
             return "its work goes on in a thread, and the function is not declared idempotent"
         if self._once or (self.follows and nesting.once):
