@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from recoup import (
     ErrorRecoveryConfig,
     ErrorRecoveryWorkflow,
     FallbackConfig,
+    RetryBudget,
     RetryConfig,
     bulkhead,
     cached,
@@ -21,8 +23,10 @@ from recoup import (
     deadline,
     explain,
     fallback,
+    hedge,
     retry,
 )
+from recoup.strategies.retry import nesting
 
 
 @fallback(fallback_value=None)
@@ -66,6 +70,77 @@ def test_retries_multiply() -> None:
     async def nested() -> None: ...
 
     assert explain(nested).worst_calls == 20
+
+
+@pytest.mark.filterwarnings("ignore::recoup.StackWarning")  # some of these orders are none to be meant
+def test_retries_that_pass_on_do_not_multiply(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is certain that an outer retry has nothing to repeat; else the product is the bound (R7)."""
+
+    def calls(*layers: Any) -> float:
+        def work() -> None: ...
+
+        function: Any = work
+        for layer in reversed(layers):
+            function = layer(function)
+        return explain(function).worst_calls
+
+    once, five = retry(max_attempts=4, nested="once"), retry(max_attempts=5)
+    assert calls(once, five) == 5
+    assert calls(once, once, five) == 5
+    assert calls(once, circuit_breaker(), five) == 5
+    assert calls(retry(max_attempts=4, nested="once", on=OSError), five) == 5
+    assert calls(retry(max_attempts=3), once, five) == 15
+    assert calls(once, retry(max_attempts=5, on=OSError)) == 20, "what that does not retry, the outer one does"
+    assert calls(once, retry(max_attempts=5, abort_on=OSError)) == 20
+    assert calls(once, retry(max_attempts=5, idempotent=False)) == 20, "it passes timeouts on without giving up"
+    assert calls(once, retry(max_attempts=5, retry_on_result=bool)) == 20
+    assert calls(retry(max_attempts=4, nested="once", retry_on_result=bool), five) == 20
+    assert calls(once, deadline(1, mode="thread"), five) == 20, "a timeout is a failure that nobody gave up on"
+    monkeypatch.setattr(nesting, "once", True)
+    assert calls(retry(max_attempts=3), five) == 5
+
+
+def test_passing_on_costs_no_time_either() -> None:
+    """The outer one adds neither attempts nor waits, unless it retries refusals that the inner one does not (R7)."""
+
+    @retry(max_attempts=4, nested="once", backoff_strategy="fixed", initial_delay=10)
+    @retry(max_attempts=2, attempt_timeout=1, backoff_strategy="fixed", initial_delay=1)
+    async def fetch() -> None: ...
+
+    assert explain(fetch).worst == ((2, 3), (2, 3))
+
+
+def test_without_a_limit_on_attempts_there_is_none_on_calls() -> None:
+    """Nor on the time, unless max_elapsed sets one (G14)."""
+
+    @retry(max_attempts=None, attempt_timeout=2)
+    @deadline(1)
+    async def endless() -> None: ...
+
+    @retry(max_attempts=None, max_elapsed=7)
+    async def elapsed() -> None: ...
+
+    explanation = explain(endless)
+    assert explanation.worst[0] == (math.inf, math.inf)
+    assert str(explanation).endswith("worst case: no limit on the calls of the function, no limit on the time")
+    assert "calls any number of times" in str(explanation)
+    assert explain(elapsed).worst == ((math.inf, 7),)
+
+
+def test_absurd_numbers_are_explained_too() -> None:
+    """The largest that a config takes (G1)."""
+
+    shared = RetryBudget()
+
+    @retry(max_attempts=sys.maxsize, initial_delay=1e300, max_delay=1e300, budget=shared)
+    @hedge(idempotent=True, delay=1, max_attempts=sys.maxsize, budget=shared)
+    @deadline(3)
+    async def fetch() -> None: ...
+
+    explanation = explain(fetch)
+    assert explanation.worst_calls == sys.maxsize**2
+    assert "e+" in str(explanation)
+    assert "no limit" in explanation.table()
 
 
 def test_a_plain_function_is_not_bounded_by_what_cannot_interrupt_it() -> None:

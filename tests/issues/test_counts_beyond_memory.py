@@ -1,4 +1,4 @@
-"""Counts that fit nowhere were taken, and the breaker could not be made: an OverflowError; by fuzzing (G1)."""
+"""Counts that fit nowhere were taken, and what they were for failed later, with an OverflowError; by fuzzing (G1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from recoup import CircuitBreakerConfig
+from recoup import CircuitBreakerConfig, ErrorRecoveryConfig, HedgeConfig, RetryConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,12 @@ HUGE = 10**400
         ("window_size", lambda: CircuitBreakerConfig(failure_rate=0.5, window_size=HUGE)),
         ("failure_threshold", lambda: CircuitBreakerConfig(failure_threshold=HUGE)),
         ("minimum_calls", lambda: CircuitBreakerConfig(failure_rate=0.5, minimum_calls=HUGE)),
+        ("max_attempts", lambda: RetryConfig(max_attempts=HUGE)),
+        ("max_total_attempts", lambda: ErrorRecoveryConfig(max_total_attempts=HUGE)),
+        ("max_attempts", lambda: HedgeConfig(idempotent=True, max_attempts=HUGE)),
+        ("minimum_samples", lambda: HedgeConfig(idempotent=True, minimum_samples=HUGE)),
+        ("window_size", lambda: HedgeConfig(idempotent=True, window_size=HUGE)),
+        ("burst", lambda: HedgeConfig(idempotent=True, burst=HUGE)),
     ],
 )
 def test_a_count_that_fits_nowhere_is_refused(argument: str, make: Callable[[], object]) -> None:

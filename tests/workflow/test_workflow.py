@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 from typing import Any
 
@@ -23,6 +24,7 @@ from recoup import (
     RateLimitConfig,
     RateLimitExceeded,
     RetryConfig,
+    explain,
     layers_of,
 )
 from recoup.testing import VirtualClock
@@ -126,6 +128,19 @@ def test_permanent_wins_and_transient_narrows(both: Both, clock: VirtualClock) -
         with pytest.raises(type(error)):
             both.execute(workflow(**options), work(both, script))
         assert len(script.calls) == calls
+
+
+def test_a_retry_without_a_limit_lifts_the_bound_on_calls(both: Both, clock: VirtualClock) -> None:
+    """Its default yields, one that was given holds (W3, G1)."""
+    endless = RetryConfig(max_attempts=None, initial_delay=0)
+    script = Script(*[OSError("down")] * 40, "ok")
+    flow = workflow(retry_config=endless)
+    assert explain(flow).worst_calls == math.inf
+    assert both.execute(flow, work(both, script)) == "ok"
+    with pytest.raises(OSError, match="down") as caught:
+        both.execute(workflow(retry_config=endless, max_total_attempts=4), work(both, Script(OSError("down"))))
+    assert "4 attempts" in caught.value.__notes__[0]
+    assert "max_total_attempts is 4" in caught.value.__notes__[0]
 
 
 def test_max_total_attempts_bounds_all_calls(both: Both, clock: VirtualClock) -> None:

@@ -29,6 +29,7 @@ __all__ = [
     "member",
     "number",
     "optional_duration",
+    "optional_size",
     "shown",
     "size",
 ]
@@ -88,6 +89,11 @@ def size(argument: str, value: object, *, low: int = 1) -> int:
     if count(argument, value, low=low) > sys.maxsize:
         raise ValueError(f"{argument} must be at most {sys.maxsize}, not {shown(value)}")
     return cast("int", value)
+
+
+def optional_size(argument: str, value: object) -> int | None:
+    """Check a size that may be absent."""
+    return None if value is None else size(argument, value)
 
 
 def count(argument: str, value: object, *, low: int = 1) -> int:

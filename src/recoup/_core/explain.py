@@ -121,6 +121,8 @@ def explain(target: Any) -> Explanation:
 
 
 def _calls(calls: float) -> str:
+    if calls == math.inf:
+        return "no limit on the calls of the function"
     return f"{calls:g} call{'' if calls == 1 else 's'} of the function"
 
 

@@ -95,7 +95,7 @@ def _deadline_outside_retry(deadline: Strategy, inside: Sequence[Strategy]) -> I
     """Look for a limit of one attempt; `inside` begins with the retry."""
     retry: Any = inside[0]
     limited = retry.config.attempt_timeout is not None or any(layer.kind == "deadline" for layer in inside)
-    if retry.config.max_attempts > 1 and not limited:
+    if retry.config.max_attempts != 1 and not limited:
         config: Any = getattr(deadline, "config", None)
         yield (
             f"a deadline of {config.seconds:g} s stands outside retry and nothing limits one attempt: the first "
@@ -110,7 +110,7 @@ def _limit_outside_retry(limiter: Strategy, inside: Sequence[Strategy]) -> Itera
     """
     config: Any = getattr(limiter, "config", None)
     counted = any(layer.kind == "rate_limit" for layer in inside)
-    if config.max_wait and not counted and any(layer.config.max_attempts > 1 for layer in _retries(inside)):
+    if config.max_wait and not counted and any(layer.config.max_attempts != 1 for layer in _retries(inside)):
         yield (
             "rate_limit stands outside retry: it counts calls, and not their attempts, which is what the service "
             "counts; put @rate_limit below @retry"
@@ -123,8 +123,9 @@ def _hedged_and_retried(layers: Sequence[Strategy]) -> Iterator[str]:
         racing: Any = hedge
         for retry in _retries(layers):
             config = retry.config
-            if config.max_attempts > 1 and config.budget is not racing.config.budget:
-                most = config.max_attempts * racing.config.max_attempts
+            if config.max_attempts != 1 and config.budget is not racing.config.budget:
+                attempts = config.max_attempts
+                most = "any number of them" if attempts is None else attempts * racing.config.max_attempts
                 yield (
                     f"hedge and retry stand in one stack and share no budget: each call may become {most} when the "
                     "service can least bear it; give both the same budget=RetryBudget(...)"
@@ -157,11 +158,16 @@ def _not_idempotent(layers: Sequence[Strategy]) -> Iterator[str]:
     retries = _retries(layers)
     if any(layer.config.idempotent is False for layer in retries):
         for layer in retries:
-            if layer.config.idempotent is not False and layer.config.max_attempts > 1:
+            if layer.config.idempotent is not False and layer.config.max_attempts != 1:
                 yield (
                     f"retry {layer.name!r} repeats timeouts of a function that another retry of this stack declares "
                     "not idempotent; give this one idempotent=False as well, or leave one of them out"
                 )
+        for hedge in [layer for layer in layers if layer.kind == "hedge"]:
+            yield (
+                f"hedge {hedge.name!r} makes second calls of a function that a retry of this stack declares not "
+                "idempotent: both may take effect; leave the hedge out, or idempotent=False"
+            )
 
 
 def _limits(layers: Sequence[Strategy]) -> list[Any]:

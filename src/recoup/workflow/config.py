@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence  # noqa: TC003 - typing.get_type_hints looks for it here
 from dataclasses import dataclass
 from enum import Enum
@@ -59,7 +60,8 @@ class ErrorRecoveryConfig:
         rate_limit_config: How many attempts may begin in a time; what it refuses is no failure to the breaker and is
             not retried unless its class is named. Default `None`: no such limit.
         max_total_attempts: Most calls of the function in one execution, retries included; at least 1. A call that a
-            `fallback_service` makes elsewhere is not one of them. Default 10; a larger `max_attempts` raises it.
+            `fallback_service` makes elsewhere is not one of them. Default 10; a larger `max_attempts` raises
+            it, and `max_attempts=None` lifts it.
         global_timeout: Seconds for one execution, waits included. An async function is cancelled, a plain one is
             checked between steps and its own late answer or error counts; what is cut off raises `DeadlineExceeded`
             (a `TimeoutError`) unless a fallback answers. For a generator it counts to the last item, the consumer's
@@ -104,7 +106,7 @@ class ErrorRecoveryConfig:
         for argument, kind in _CONFIGS.items():
             if getattr(self, argument) is not None:
                 checks.instance(argument, getattr(self, argument), kind)
-        checks.count("max_total_attempts", self.max_total_attempts)
+        checks.size("max_total_attempts", self.max_total_attempts)
         if not isinstance(self.global_timeout, checks.DefaultFloat):
             put(self, "global_timeout", checks.optional_duration("global_timeout", self.global_timeout, zero=False))
         for argument in ("transient_errors", "permanent_errors"):
@@ -136,7 +138,8 @@ class ErrorRecoveryConfig:
                 )
             return
         if isinstance(self.max_total_attempts, checks.DefaultInt):
-            put(self, "max_total_attempts", checks.DefaultInt(max(self.max_total_attempts, retry.max_attempts)))
+            most = sys.maxsize if retry.max_attempts is None else retry.max_attempts
+            put(self, "max_total_attempts", checks.DefaultInt(max(self.max_total_attempts, most)))
         for argument in ("attempt_timeout", "max_elapsed"):
             seconds: Any = getattr(retry, argument)
             total: Any = self.global_timeout

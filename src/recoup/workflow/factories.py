@@ -27,7 +27,7 @@ _FAILURE_THRESHOLD = checks.DefaultInt(5)
 
 
 def create_retry_workflow(
-    max_attempts: int = 3,
+    max_attempts: int | None = 3,
     backoff_strategy: BackoffStrategy | str = BackoffStrategy.EXPONENTIAL,
     initial_delay: Seconds = 1.0,
     **options: Any,
@@ -35,7 +35,7 @@ def create_retry_workflow(
     """Make a workflow that retries.
 
     Args:
-        max_attempts: Calls in all, the first one included. Default 3.
+        max_attempts: Calls in all, the first one included; `None`: no limit. Default 3.
         backoff_strategy: How waits grow. Default "exponential".
         initial_delay: Seconds before the first retry. Default 1.0.
         options: Further fields of `RetryConfig`.

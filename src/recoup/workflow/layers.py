@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from recoup._core import checks
 from recoup._core.conditions import when
 from recoup._core.options import same
 from recoup.strategies.bulkhead.config import BulkheadConfig
@@ -142,8 +144,8 @@ def _name_the_bound(parts: Layers, config: ErrorRecoveryConfig) -> None:
     """Have retry say which of the two bounds on attempts it was."""
     retry = config.retry_config
     if parts.retry is not None and retry is not None:
-        most = retry.max_attempts > config.max_total_attempts
-        parts.retry._plan.limit = "max_total_attempts" if most else "max_attempts"
+        most = math.inf if retry.max_attempts is None else retry.max_attempts
+        parts.retry._plan.limit = "max_total_attempts" if most > config.max_total_attempts else "max_attempts"
 
 
 def _limit(seconds: Any) -> DeadlineConfig | None:
@@ -175,8 +177,9 @@ def _retry(config: ErrorRecoveryConfig) -> RetryConfig | None:
         if RecoveryStrategy.RETRY not in config.listed:
             return None
         retry = RetryConfig()
+    endless = retry.max_attempts is None and isinstance(config.max_total_attempts, checks.DefaultInt)
     changes: dict[str, Any] = {
-        "max_attempts": min(retry.max_attempts, config.max_total_attempts),
+        "max_attempts": None if endless else min(retry.max_attempts or math.inf, config.max_total_attempts),
         "attempt_timeout": None,  # a layer of its own, inside the breaker
     }
     if config.transient_errors is not None:

@@ -32,6 +32,21 @@ def test_without_a_shared_budget_it_is_reported(retries: Any, hedges: Any, *, re
     assert explain(function).lints == (str(caught[0].message),)
 
 
+def test_retries_without_end_are_no_number() -> None:
+    """The load that the lint tells is then any (G14)."""
+    with pytest.warns(StackWarning, match="each call may become any number of them when"):
+        stacked(retry(max_attempts=None), hedge(delay=1, idempotent=True))
+
+
+@pytest.mark.parametrize("retry_outside", [True, False])
+def test_a_hedge_of_what_is_not_idempotent_is_reported(*, retry_outside: bool) -> None:
+    """One of the two declarations is wrong, and the hedge's is the one that does harm (G14, L3)."""
+    layers = [retry(idempotent=False, budget=SHARED), hedge(delay=1, idempotent=True, budget=SHARED, name="twice")]
+    with pytest.warns(StackWarning, match="hedge 'twice' makes second calls of a function that a retry .* not idempot"):
+        function = stacked(*(layers if retry_outside else reversed(layers)))
+    assert len(explain(function).lints) == 1
+
+
 @pytest.mark.parametrize("options", [{"max_attempts": 3, "budget": SHARED}, {"max_attempts": 1}])
 def test_a_stack_that_can_be_meant_is_silent(options: dict[str, Any]) -> None:
     """With a shared budget, or where nothing is retried, there is nothing to say (G14)."""

@@ -10,6 +10,8 @@ import pytest
 from recoup import (
     CircuitBreakerError,
     DeadlineExceeded,
+    RetryConfig,
+    RetryExecutor,
     RetryExhausted,
     StackWarning,
     current_deadline,
@@ -30,6 +32,32 @@ def test_a_wait_that_would_cross_max_elapsed_is_not_slept(both: Both, clock: Vir
         both.call(protect(both, script, max_attempts=9, backoff_strategy="exponential", max_elapsed=5))
     assert clock.sleeps == [1.0, 2.0]
     assert "the next wait of 4 s does not fit max_elapsed (2 s left)" in caught.value.__notes__[0]
+
+
+def test_attempts_without_a_limit(both: Both, clock: VirtualClock) -> None:
+    """None goes on for as long as it takes; another limit ends it, and is named (R3)."""
+    script = Script(*[OSError("x")] * 2000, "ok")
+    assert both.call(protect(both, script, max_attempts=None, initial_delay=0)) == "ok"
+    assert len(script.calls) == 2001
+    script = Script(OSError("x"))
+    patient = protect(both, script, max_attempts=None, backoff_strategy="fixed", max_elapsed=10.5)
+    with pytest.raises(OSError, match="x") as caught:
+        both.call(patient)
+    assert len(script.calls) == 11
+    assert "11 attempts, given up 10 s after" in caught.value.__notes__[0]
+    assert "does not fit max_elapsed" in caught.value.__notes__[0]
+
+
+def test_a_limit_on_attempts_can_be_lifted(both: Both, clock: VirtualClock) -> None:
+    """For calls that begin from then on, and set again (B5)."""
+    executor = RetryExecutor(RetryConfig(max_attempts=2, initial_delay=0))
+    executor.reconfigure(max_attempts=None)
+    assert repr(executor).endswith("max_attempts=None>")
+    assert both.execute(executor, both.wrap(Script(*[OSError("x")] * 20, "ok").__call__)) == "ok"
+    executor.reconfigure(max_attempts=2)
+    with pytest.raises(OSError, match="x") as caught:
+        both.execute(executor, both.wrap(Script(OSError("x")).__call__))
+    assert "max_attempts is 2" in caught.value.__notes__[0]
 
 
 def test_a_wait_that_would_cross_the_ambient_deadline_is_not_slept(both: Both, clock: VirtualClock) -> None:

@@ -115,8 +115,7 @@ def _check_numbers(config: CircuitBreakerConfig) -> None:
     for argument in ("success_threshold", "minimum_calls"):
         checks.size(argument, getattr(config, argument))
     for argument in ("failure_threshold", "window_size", "consecutive_failures", "half_open_max"):
-        if getattr(config, argument) is not None:
-            checks.size(argument, getattr(config, argument))
+        checks.optional_size(argument, getattr(config, argument))
     for argument in ("failure_rate", "slow_call_rate"):
         if getattr(config, argument) is not None:
             checks.number(argument, getattr(config, argument), low=0, high=1, low_ok=False)

@@ -10,7 +10,6 @@ from recoup.typing import Seconds  # noqa: TC001 - typing.get_type_hints looks f
 
 __all__ = ["Budget", "HedgeConfig"]
 
-_MOST = 2**53  # up to here a float counts whole ones
 _LEAST_SAMPLES = 100  # fewer say nothing about a 95th percentile: five calls would decide
 
 
@@ -78,17 +77,11 @@ class HedgeConfig:
             )
         object.__setattr__(self, "delay", checks.optional_duration("delay", self.delay))
         self._check_quantile()
-        checks.count("max_attempts", self.max_attempts, low=2)
+        checks.size("max_attempts", self.max_attempts, low=2)
         if not callable(getattr(self.budget, "_spend", None)):
             object.__setattr__(self, "budget", checks.number("budget", self.budget, low=0, high=1, low_ok=False))
-        checks.count("burst", self.burst)
-        self._bound("burst", self.burst)
+        checks.size("burst", self.burst)
         object.__setattr__(self, "grace", checks.duration("grace", self.grace))
-
-    @staticmethod
-    def _bound(argument: str, value: int) -> None:
-        if value > _MOST:
-            raise ValueError(f"{argument} must be at most 2**53, not {checks.shown(value)}")
 
     def _check_quantile(self) -> None:
         given = not isinstance(self.quantile, checks.DefaultFloat)
@@ -97,9 +90,8 @@ class HedgeConfig:
         quantile = checks.number("quantile", self.quantile, low=0, high=1, low_ok=False)
         if quantile == 1:
             raise ValueError("quantile must be below 1, not 1: no call is slower than the slowest")
-        checks.count("minimum_samples", self.minimum_samples, low=_LEAST_SAMPLES)
-        checks.count("window_size", self.window_size)
-        self._bound("window_size", max(self.window_size, self.minimum_samples))
+        checks.size("minimum_samples", self.minimum_samples, low=_LEAST_SAMPLES)
+        checks.size("window_size", self.window_size)
         if self.window_size < self.minimum_samples:
             if not isinstance(self.window_size, checks.DefaultInt):
                 raise ValueError(

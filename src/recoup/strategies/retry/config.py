@@ -23,7 +23,8 @@ class RetryConfig:
     """Say what is retried, how often, and how long to wait in between.
 
     Args:
-        max_attempts: Calls in all, the first one included; at least 1. Default 3.
+        max_attempts: Calls in all, the first one included; at least 1. `None`: no limit; then let something else end
+            it, `max_elapsed` or a deadline, or cancel it. Default 3.
         initial_delay: Seconds (or a timedelta) before the first retry; 0 or more. Default 1.0.
         max_delay: No wait is longer than this many seconds, unless a refusal of ours that `on` names asks for it.
             Default 60.0; a larger `initial_delay` raises the default.
@@ -85,7 +86,7 @@ class RetryConfig:
 
     ON: ClassVar[str] = "retry_on_exceptions"
 
-    max_attempts: int = 3
+    max_attempts: int | None = 3
     initial_delay: Seconds = _INITIAL_DELAY
     max_delay: Seconds = _MAX_DELAY
     backoff_strategy: BackoffStrategy | str | Iterable[Seconds] | Callable[[int], Seconds] = BackoffStrategy.JITTER
@@ -108,7 +109,7 @@ class RetryConfig:
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        checks.count("max_attempts", self.max_attempts)
+        checks.optional_size("max_attempts", self.max_attempts)
         checking.check_delays(self, put)
         checks.number("backoff_multiplier", self.backoff_multiplier, low=1)
         put(self, "backoff_strategy", checking.backoff(self.backoff_strategy))
@@ -152,7 +153,7 @@ if TYPE_CHECKING:
 
         name: str | None
         on: ConditionSpec | AsyncPredicate | None
-        max_attempts: int
+        max_attempts: int | None
         initial_delay: Seconds
         max_delay: Seconds
         backoff_strategy: BackoffStrategy | str | Iterable[Seconds] | Callable[[int], Seconds]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from recoup._core import checks, conditions
 from recoup.errors import DeadlineExceeded, RecoveryError, UnacceptableResult, WorkerCrashed, is_refusal
 from recoup.strategies.retry import hints, nesting
@@ -57,7 +59,7 @@ class RetryPlan:
         config: The configuration.
         key: What marks on errors and counts of a call are known by; the same for all plans of one executor.
         limit: What the limit of attempts is called where it was given.
-        most: How many attempts there are.
+        most: How many attempts there are; infinity if nothing limits them.
         quick: Types of errors that are retried without a closer look, unless they are `slow` too.
         slow: Types of errors that need a closer look in any case.
         backoff: How long to wait.
@@ -109,7 +111,7 @@ class RetryPlan:
         self._unsafe = config.idempotent is False
         self.careful = self._once or self._unsafe
         self.changes = config.before_retry is not None
-        self.most = config.max_attempts
+        self.most = math.inf if config.max_attempts is None else config.max_attempts
         self.tells = self.judges or config.on_retry is not None or config.on_failure is not None
         on, spared = conditions.types(config.retry_on_exceptions, (Exception,)), conditions.types(config.abort_on, ())
         looks = self.judges or self.careful or self.budget is not None or on is None or spared is None
