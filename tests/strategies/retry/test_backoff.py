@@ -13,8 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recoup import BackoffStrategy, RetryConfig
+from recoup import BackoffStrategy, RetryConfig, UnacceptableResult
 from recoup.strategies.retry.backoff import Backoff
+from recoup.testing import VirtualClock
+from tests.conftest import Both
+from tests.strategies.retry.test_retry import Script, protect
 
 EXACT = [BackoffStrategy.FIXED, BackoffStrategy.LINEAR, BackoffStrategy.EXPONENTIAL]
 
@@ -226,6 +229,52 @@ def test_an_iterable_is_gone_through_anew_by_each_call() -> None:
     assert series(4, backoff_strategy=Short(1, 5)) == [1, 5, 5, 5]
     with pytest.raises(ValueError, match="the delay that backoff_strategy gave must be at least 0 and finite, not -1"):
         series(2, backoff_strategy=Short(1, -1))
+
+
+def test_delays_that_depend_on_the_error(both: Both, clock: VirtualClock) -> None:
+    """A function that needs a second argument gets the error, of a result its UnacceptableResult; capped (R2)."""
+    asked: list[Any] = []
+
+    def patience(n: int, error: Exception) -> float:
+        asked.append((n, error))
+        return 500 if isinstance(error, KeyError) else 0.25 * n
+
+    errors = [OSError("a"), KeyError("b"), OSError("c")]
+    options: dict[str, Any] = {"max_attempts": 9, "max_delay": 5, "retry_on_result": lambda result: result == "bad"}
+    assert both.call(protect(both, Script(*errors, "bad", "ok"), backoff_strategy=patience, **options)) == "ok"
+    assert clock.sleeps == [0.25, 5, 0.75, 1]
+    assert [n for n, _ in asked] == [1, 2, 3, 4]
+    assert [error for _, error in asked[:3]] == errors
+    assert isinstance(asked[3][1], UnacceptableResult)
+
+
+def test_a_second_parameter_with_a_default_is_the_functions_own(both: Both, clock: VirtualClock) -> None:
+    """As in loops, `lambda n, step=step: n * step`: the error is not put there (R2, F2)."""
+    step = 2
+    function = protect(both, Script(OSError(), OSError(), "ok"), backoff_strategy=lambda n, step=step: n * step)
+    assert both.call(function) == "ok"
+    assert clock.sleeps == [2, 4]
+
+
+def test_delays_by_the_error_are_not_known_before() -> None:
+    """explain() says the cap, and asks nobody (R2, G14)."""
+
+    def never(n: int, error: Exception) -> float:
+        raise AssertionError
+
+    backoff = Backoff(RetryConfig(backoff_strategy=never, max_delay=7))
+    assert str(backoff) == "7 s at first and 7 s at most (delays of your own)"
+    assert backoff.longest(3) == 21
+
+
+def test_a_delay_by_the_error_that_is_none_comes_out(both: Both, clock: VirtualClock) -> None:
+    """At once, as for other functions of delays (R2)."""
+
+    def wrong(n: int, error: Exception) -> Any:
+        return None
+
+    with pytest.raises(TypeError, match="the delay that backoff_strategy gave must be seconds"):
+        both.call(protect(both, Script(OSError()), backoff_strategy=wrong))
 
 
 class Short:

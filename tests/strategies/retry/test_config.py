@@ -190,7 +190,7 @@ def test_a_default_that_yielded_yields_again() -> None:
 
 
 @pytest.mark.parametrize(
-    "function", [lambda: 1.0, lambda n, error: 1.0, BackoffStrategy, float, {1: 2.0}, {1.0, 2.0}, b"12"]
+    "function", [lambda: 1.0, lambda n, error, more: 1.0, BackoffStrategy, float, {1: 2.0}, {1.0, 2.0}, b"12"]
 )
 def test_delays_that_could_never_work_are_refused_at_once(function: Any) -> None:
     """Not at the first failure, in production (G1)."""

@@ -14,6 +14,7 @@ from inspect import isgeneratorfunction
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from recoup._core import checks
+from recoup.strategies.retry.checking import wants_error
 from recoup.strategies.retry.kinds import OWN_RANGES, BackoffStrategy
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class Backoff:
         config: A checked configuration.
     """
 
-    __slots__ = ("_config", "_high", "_initial", "_longest", "_low", "_never", "_spread")
+    __slots__ = ("_config", "_high", "_initial", "_longest", "_low", "_never", "_spread", "_wants_error")
 
     def __init__(self, config: RetryConfig) -> None:
         self._config = config
@@ -83,6 +84,7 @@ class Backoff:
         self._never = not self._initial and isinstance(config.backoff_strategy, BackoffStrategy)  # waits at all
         self._low, self._high = _share(config)
         self._spread = _spread(config)
+        self._wants_error = wants_error(config.backoff_strategy)
 
     def capped(self, n: int) -> float:
         """Give the delay before the n-th retry (from 1), capped, before jitter."""
@@ -97,13 +99,17 @@ class Backoff:
         except OverflowError:  # attempt 100,000 of somebody patient
             return self._longest if self._initial else 0.0
 
-    def delay(self, n: int, memory: Memory, uniform: Uniform) -> tuple[float, Memory]:
+    def delay(
+        self, n: int, memory: Memory, uniform: Uniform, error: BaseException | None = None
+    ) -> tuple[float, Memory]:
         """Give the delay before the n-th retry.
 
         Args:
             n: Number of the retry, from 1.
             memory: What came with the delay before; `None` for the first of a call.
             uniform: Draws evenly between two numbers.
+            error: What the last attempt failed with, or the `UnacceptableResult`; `None` for the longest delay that
+                the next error can ask for.
 
         Returns:
             Seconds, never above `max_delay`, and the memory for the next one.
@@ -112,7 +118,7 @@ class Backoff:
             return 0.0, None
         strategy, longest = self._config.backoff_strategy, self._longest
         if not isinstance(strategy, BackoffStrategy):
-            delay, memory = self._own(strategy, n, memory)
+            delay, memory = self._own(strategy, n, memory, error)
         elif strategy is BackoffStrategy.DECORRELATED:
             previous = self._initial if memory is None else memory
             delay = memory = uniform(self._initial, min(longest, _GROWTH * previous))
@@ -175,10 +181,12 @@ class Backoff:
             return delay, reached
         return uniform(self._longest / 2, self._longest), reached  # also from infinity to infinity, which is no number
 
-    def _own(self, delays: Any, n: int, memory: Memory) -> tuple[float, Memory]:
+    def _own(self, delays: Any, n: int, memory: Memory, error: BaseException | None) -> tuple[float, Memory]:
         """Give a delay of the user's own: of a list, of a function, or of an iterable that each call begins anew."""
         if isinstance(delays, tuple):
             return delays[min(n, len(delays)) - 1], None
+        if self._wants_error:
+            return self._longest if error is None else checks.duration(_STRANGE, delays(n, error)), None
         if callable(delays) and not isgeneratorfunction(delays):
             return checks.duration(_STRANGE, delays(n)), None
         place = memory or _Place(iter(_anew(delays)), 0.0)

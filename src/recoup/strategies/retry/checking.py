@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from recoup.strategies.retry.config import RetryConfig
 
-__all__ = ["backoff", "check_delays", "check_spread"]
+__all__ = ["backoff", "check_delays", "check_spread", "wants_error"]
 
 
 def check_delays(config: RetryConfig, put: Callable[[object, str, object], None]) -> None:
@@ -82,18 +82,30 @@ def backoff(value: Any) -> Any:
 
 
 def _check_function(function: Any) -> None:
-    """Check a function of the number of the retry, or a generator function."""
+    """Check a function of the number of the retry, or of that and the error, or a generator function."""
     if checks.awaitable_callback(function):
         raise TypeError("backoff_strategy must be a plain function of the number of the retry, not an async one")
-    given = () if isgeneratorfunction(function) else (1,)
+    takes = _takes(function) if isgeneratorfunction(function) else _takes(function, 1) or wants_error(function)
+    if not takes:
+        raise TypeError(
+            "backoff_strategy must be a function of one argument, the number of the retry (from 1), or of two, that "
+            f"and the error, or a generator function without arguments, not {checks.shown(function)}"
+        )
+
+
+def wants_error(delays: Any) -> bool:
+    """Tell whether own delays are a function of the number of the retry and the error; not if it can do without."""
+    return callable(delays) and not isgeneratorfunction(delays) and not _takes(delays, 1) and _takes(delays, 1, None)
+
+
+def _takes(function: Any, *given: object) -> bool:
+    """Tell whether a function can be called so."""
     with suppress(ValueError):  # some builtins do not tell their parameters
         try:
             signature(function).bind(*given)
         except TypeError:
-            raise TypeError(
-                "backoff_strategy must be a function of one argument, the number of the retry (from 1), or a generator "
-                f"function without arguments, not {checks.shown(function)}"
-            ) from None
+            return False
+    return True
 
 
 def _check_first(delays: Iterator[Any]) -> None:

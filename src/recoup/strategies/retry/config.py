@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable  # noqa: TC003 - typing.get_type_hints looks for it here
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
 
 from recoup._core import checks, conditions
 from recoup.strategies.retry import checking, nesting
 from recoup.strategies.retry.budget import RetryBudget
-from recoup.strategies.retry.kinds import BackoffStrategy, RetryAfter
-from recoup.typing import AsyncPredicate, Callback, ConditionSpec, Seconds  # noqa: TC001 - as above
+from recoup.strategies.retry.kinds import BackoffStrategy, Delays, RetryAfter
+from recoup.typing import AsyncPredicate, Callback, ConditionSpec, Seconds  # noqa: TC001 - typing.get_type_hints looks for it here
 
 __all__ = ["BackoffStrategy", "RetryAfter", "RetryConfig"]
 
@@ -30,8 +29,9 @@ class RetryConfig:
             Default 60.0; a larger `initial_delay` raises the default.
         backoff_strategy: How waits grow: a `BackoffStrategy` or its value as a string, or your own: a list of seconds
             (the last one repeats), another iterable or a generator function (each call goes through it anew, so it may
-            be endless), or a function that gets the number of the retry (from 1) and gives seconds.
-            Default JITTER, because a fleet of clients must not retry in step.
+            be endless), or a function that gets the number of the retry (from 1), and the error if it has a second
+            required parameter, and gives seconds. For a result that was turned down the error is an
+            `UnacceptableResult`. Default JITTER, because a fleet of clients must not retry in step.
         backoff_multiplier: Factor of EXPONENTIAL, JITTER, FULL_JITTER and EQUAL_JITTER; at least 1. Default 2.0.
         jitter_range: Spread of FIXED, LINEAR, EXPONENTIAL and JITTER as a share of the wait, 0 to 1: with 0.1 a wait
             is drawn evenly from 90 % to 110 % of its value, and never above `max_delay`. Default `None`: 0.5 for
@@ -89,7 +89,7 @@ class RetryConfig:
     max_attempts: int | None = 3
     initial_delay: Seconds = _INITIAL_DELAY
     max_delay: Seconds = _MAX_DELAY
-    backoff_strategy: BackoffStrategy | str | Iterable[Seconds] | Callable[[int], Seconds] = BackoffStrategy.JITTER
+    backoff_strategy: Delays = BackoffStrategy.JITTER
     backoff_multiplier: float = 2.0
     jitter_range: float | None = None
     retry_on_exceptions: ConditionSpec | AsyncPredicate | None = None
@@ -156,7 +156,7 @@ if TYPE_CHECKING:
         max_attempts: int | None
         initial_delay: Seconds
         max_delay: Seconds
-        backoff_strategy: BackoffStrategy | str | Iterable[Seconds] | Callable[[int], Seconds]
+        backoff_strategy: Delays
         backoff_multiplier: float
         jitter_range: float | None
         retry_on_exceptions: ConditionSpec | AsyncPredicate | None

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from enum import Enum
+from typing import TypeAlias
 
-__all__ = ["OWN_RANGES", "BackoffStrategy", "RetryAfter"]
+from recoup.typing import Seconds
+
+__all__ = ["OWN_RANGES", "BackoffStrategy", "Delays", "RetryAfter"]
 
 
 class BackoffStrategy(Enum):
@@ -34,6 +38,17 @@ class BackoffStrategy(Enum):
     FULL_JITTER = "full_jitter"
     EQUAL_JITTER = "equal_jitter"
     SMOOTH_JITTER = "smooth_jitter"
+
+
+Delays: TypeAlias = (
+    BackoffStrategy
+    | str
+    | Iterable[Seconds]
+    | Callable[[int], Seconds]
+    | Callable[[int, Exception], Seconds]
+    | Callable[[], Iterator[Seconds]]
+)
+"""What can be given as `backoff_strategy`."""
 
 
 class RetryAfter(Enum):

@@ -129,7 +129,7 @@ class RetryRun:
             return
         if quick and not (plan.obeys and may_ask(error)):
             self._step += 1
-            delay, self._memory = plan.backoff.delay(self._step, self._memory, dice.uniform)
+            delay, self._memory = plan.backoff.delay(self._step, self._memory, dice.uniform, error)
         else:
             asked = self._wait(error, left, dice)
             if asked is None:
@@ -217,7 +217,7 @@ class RetryRun:
         hint = self.plan.hint(error, dice.wall)
         if hint is None:
             self._step += 1
-            delay, self._memory = backoff.delay(self._step, self._memory, dice.uniform)
+            delay, self._memory = backoff.delay(self._step, self._memory, dice.uniform, error)
         elif hint > backoff.longest_delay and not self.plan.clamps:
             longest = f"max_delay is {backoff.longest_delay:g} s"
             self._give_up(error, f"the service asks for a wait of {hint:g} s, and {longest}")
