@@ -39,8 +39,9 @@ __all__ = ["Outcome", "run"]
 SLOWEST = (
     60.0  # seconds for the tests of one mutant, more if the unchanged file needs more: then it hangs, and is found
 )
-PLAIN = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-o", "faulthandler_timeout=60"]
-PLAIN += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+# recoup is a plugin of pytest's, which would import all of it by itself to rewrite the assertions, past any mutant.
+PLAIN = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-o", "faulthandler_timeout=60", "--assert=plain"]
+NEVER = 3  # the exit code of a process that has never imported its mutant
 
 Outcome = Callable[[Mutant, bool], None]
 
@@ -144,14 +145,21 @@ def _fails(session: pytest.Session, item: pytest.Item) -> bool:
     return session.testsfailed > before
 
 
-def _child(work: Callable[[], bool]) -> None:
+def _imported(finder: Finder, tests: Sequence[str]) -> int:
+    """Run the tests with a mutant in place of its module."""
+    sys.meta_path.insert(0, finder)
+    failed = pytest.main([*PLAIN, "-x", *tests]) != 0
+    return int(failed) if finder.used else NEVER
+
+
+def _child(work: Callable[[], int]) -> None:
     """Do something in a forked child and leave, whatever happens."""
     code: int = 1
     try:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
-        code = int(work())
+        code = work()
     finally:
         os._exit(code)
 
@@ -171,10 +179,15 @@ def _ended(running: dict[int, tuple[Mutant, float]]) -> list[tuple[int, int]]:
 
 
 class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Imports a mutant in place of a module."""
+    """Imports a mutant in place of a module.
+
+    Attributes:
+        used: Whether it has done so.
+    """
 
     def __init__(self, module: str, path: Path, code: CodeType) -> None:
         self._module, self._path, self._code = module, path, code
+        self.used = False
 
     def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
         """Find one module only."""
@@ -184,6 +197,7 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the mutant."""
+        self.used = True
         exec(self._code, module.__dict__)  # noqa: S102 - this is what a loader does
 
 
@@ -208,12 +222,14 @@ def run(path: Path, module: str, tests: Sequence[str], tell: Outcome, jobs: int,
         pid = os.fork()
         if pid == 0:
             os.setpgid(0, 0)
-            sys.meta_path.insert(0, Finder(module, path, mutant.code))
-            _child(lambda: pytest.main([*PLAIN, "-x", *tests]) != 0)
+            _child(lambda: _imported(Finder(module, path, mutant.code), tests))
         running = {pid: (mutant, time.monotonic() + 4 * SLOWEST)}
         while not (ended := _ended(running)):
             pass
-        tell(mutant, ended[0][1] != 0)
+        status = ended[0][1]
+        if os.waitstatus_to_exitcode(status) == NEVER:
+            raise RuntimeError(f"nothing imports {module}, or something else did first")
+        tell(mutant, status != 0)
 
     for mutant in found:
         if not mutant.inside:

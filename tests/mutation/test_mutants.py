@@ -100,8 +100,11 @@ def test_the_list_names_files_that_exist() -> None:
     assert len(named) == len(set(named))
 
 
-SMALL = "def larger(a, b):\n    return a if a > b else b\n\nclass Never:\n    def used(self):\n        return 1\n"
-TESTS = "from sample import larger\n\ndef test_larger():\n    assert larger(1, 2) == 2 == larger(2, 1)\n"
+SMALL = "BASE = 1\n\ndef more(a):\n    return a + BASE\n"
+SMALL += "\ndef larger(a, b):\n    return a if a > b else b\n"
+SMALL += "\nclass Never:\n    def used(self):\n        return 1\n"
+TESTS = "from sample import larger, more\n\ndef test_larger():\n    assert larger(1, 2) == 2 == larger(2, 1)\n"
+TESTS += "\ndef test_more():\n    assert more(1) == 2\n"
 RUN = """
 import sys
 from pathlib import Path
@@ -113,16 +116,23 @@ sys.stderr.write(repr(found))
 """
 
 
-@pytest.mark.slow
-def test_survivors_are_told_from_the_found(tmp_path: Path) -> None:
-    """A wrong comparison is found, one that makes no difference and what no test runs is not."""
+def examine(tmp_path: Path) -> subprocess.CompletedProcess[str]:
     (tmp_path / "sample.py").write_text(SMALL)
-    (tmp_path / "test_sample.py").write_text(TESTS)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     args = [sys.executable, "-c", RUN, str(tmp_path / "sample.py"), str(tmp_path / "test_sample.py")]
-    done = subprocess.run(args, env=environment, capture_output=True, text=True, check=True)
+    return subprocess.run(args, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.slow
+def test_survivors_are_told_from_the_found(tmp_path: Path) -> None:
+    """A wrong comparison or constant is found, what makes no difference and what no test runs is not."""
+    (tmp_path / "test_sample.py").write_text(TESTS)
+    done = examine(tmp_path)
     found = eval(done.stderr.splitlines()[-1])  # noqa: S307 - our own text
     assert found == {
+        ": `1` -> `2`": True,
+        "more: dropped `return a + BASE`": True,
+        "more: `a + BASE` -> `a - BASE`": True,
         "larger: dropped `return a if a > b else b`": True,
         "larger: `a > b` -> `a >= b`": False,
         "larger: `a > b` -> `a < b`": True,
@@ -130,3 +140,12 @@ def test_survivors_are_told_from_the_found(tmp_path: Path) -> None:
         "Never.used: dropped `return 1`": False,
         "Never.used: `1` -> `2`": False,
     }
+
+
+@pytest.mark.slow
+def test_a_mutant_that_is_not_imported_proves_nothing(tmp_path: Path) -> None:
+    """Tests that go past the mutant end the run; they would all pass, and it would count as a survivor."""
+    (tmp_path / "test_sample.py").write_text("def test_nothing():\n    pass\n")
+    done = examine(tmp_path)
+    assert done.returncode
+    assert done.stderr.splitlines()[-1] == "RuntimeError: nothing imports sample, or something else did first"
