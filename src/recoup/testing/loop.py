@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["VirtualEventLoop", "run", "virtual_loops"]
 
-_GRACE = 0.02  # real seconds; a thread that has its answer needs a GIL switch (5 ms) and a turn on the processor
+GRACE = 0.02  # real seconds; a thread that has its answer needs a GIL switch (5 ms) and a turn on the processor
 _WORKING = 10  # times the grace while a worker of the loop owes an answer: on a loaded machine 20 ms are soon gone
 _HOPELESS = 2.0  # real seconds without any sign of life before a loop that nothing can wake gives up
 
@@ -148,7 +148,7 @@ class VirtualEventLoop(asyncio.SelectorEventLoop):
         ('abcd', True, 24)
     """
 
-    def __init__(self, clock: VirtualClock | None = None, *, grace: float = _GRACE, seed: int | None = None) -> None:
+    def __init__(self, clock: VirtualClock | None = None, *, grace: float = GRACE, seed: int | None = None) -> None:
         self._own_clock = clock
         self.grace = grace
         self.seed = seed

@@ -135,8 +135,10 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
         stack.callback(mode.everywhere, mode.everywhere(kind))
     if timed:
         from recoup.testing.loop import virtual_loops  # noqa: PLC0415 - not before it is needed
+        from recoup.testing.trio_runs import virtual_runs  # noqa: PLC0415 - as above
 
         stack.enter_context(virtual_loops())
+        stack.enter_context(virtual_runs(wanted="anyio_backend" in getattr(item, "fixturenames", ())))
     return (yield)
 
 
@@ -164,8 +166,9 @@ def virtual_time() -> Iterator[VirtualClock]:
     """Let time move only when the test says so, or by itself when nothing can run; give the clock.
 
     Event loops that are made for the test follow it, too: those of pytest-asyncio with the scope of a function, those
-    of anyio, and that of `asyncio.run`. The clock begins at the next whole second of the real one, so that what an open
-    breaker or a limiter has counted before means the same; `virtual_time.elapsed` tells the time since then.
+    of anyio, and that of `asyncio.run`; so do runs of Trio, by anyio, pytest-trio or `trio.run`. The clock begins at
+    the next whole second of the real one, so that what an open breaker or a limiter has counted before means the same;
+    `virtual_time.elapsed` tells the time since then.
     """
     from recoup._core import clock as seam  # noqa: PLC0415 - not before it is needed
     from recoup.testing.clock import VirtualClock  # noqa: PLC0415 - not before it is needed
