@@ -98,6 +98,47 @@ def test_virtual_clocks_work_in_frozen_tests(travel: Callable[[], AbstractContex
     assert (seam.monotonic, seam.wall) == before
 
 
+@TRAVELLERS
+def test_frozen_blocks_work_under_virtual_clocks(travel: Callable[[], AbstractContextManager[Any]]) -> None:
+    """A frozen block inside a `VirtualClock` leaves that alone, then and afterwards, whatever was frozen before.
+
+    freezegun has the clocks of a module by heart once it has seen it, and would put its own in their places.
+    """
+    late, _ = faulty(_page, slow(60))
+    before = seam.monotonic, seam.wall
+    for _ in range(2):
+        with travel():
+            seam.monotonic()
+        with VirtualClock() as clock:
+            with travel():
+                assert run(late()) == "page"
+                assert (clock.elapsed, seam.monotonic(), seam.wall()) == (60, 1060, 1_700_000_060)
+                assert datetime.now(UTC) == NOW
+                with VirtualClock(start=5):
+                    assert seam.monotonic() == 5
+                assert seam.monotonic() == 1060
+            assert run(late()) == "page"
+            assert (clock.elapsed, seam.monotonic()) == (120, 1120)
+        assert (seam.monotonic, seam.wall) == before
+
+
+def test_marked_tests_have_virtual_time(virtual_time: VirtualClock) -> None:
+    """A function that freezegun decorates runs under the clock of the fixture, which was there before it."""
+
+    @retry(max_attempts=2, initial_delay=60, backoff_strategy="fixed")
+    def fetch() -> str:
+        return datetime.now(UTC).isoformat()
+
+    @freezegun.freeze_time(NOW)
+    def body() -> str:
+        shaky, _ = faulty(fetch, fail(OSError, on=1))
+        return shaky()
+
+    for minutes in (1, 2, 3):
+        assert body() == NOW.isoformat()
+        assert virtual_time.elapsed == 60 * minutes
+
+
 async def _page() -> str:
     await asyncio.sleep(0)
     return "page"

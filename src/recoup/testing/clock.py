@@ -38,6 +38,9 @@ _REPLACED = {  # names of the seam, and what stands in for them
     "rest_async": "_rest_async",
 }
 _NANO = 1_000_000_000
+# freezegun remembers where in a module it has found a clock, as long as the module has the same names. It would replace
+# a virtual one that is in the same place now. With another name in the module it looks again.
+_SIGN = "virtual_clock"
 
 _active: list[VirtualClock] = []  # innermost last
 
@@ -230,6 +233,7 @@ class VirtualClock:
         for name, ours in _REPLACED.items():
             setattr(seam, name, getattr(self, ours))
         _active.append(self)
+        setattr(seam, _SIGN, self)
         return self
 
     def __exit__(
@@ -239,6 +243,8 @@ class VirtualClock:
         for name, function in zip(_REPLACED, self._replaced, strict=True):
             setattr(seam, name, function)
         self._replaced = []
+        if not _active:
+            delattr(seam, _SIGN)
 
     def _time(self) -> int:
         leading = self._leader  # read once: another thread may stop following in between
