@@ -54,10 +54,10 @@ if TYPE_CHECKING:
     from recoup.strategies.circuit_breaker.control import disable as disable
     from recoup.strategies.circuit_breaker.control import force_open as force_open
     from recoup.strategies.circuit_breaker.control import metrics_only as metrics_only
+    from recoup.strategies.circuit_breaker.decorator import circuit_breaker as circuit_breaker
     from recoup.strategies.circuit_breaker.keyed import KeyedCircuitBreaker as KeyedCircuitBreaker
     from recoup.strategies.circuit_breaker.phases import CircuitBreakerState as CircuitBreakerState
     from recoup.strategies.circuit_breaker.strategy import CircuitBreaker as CircuitBreaker
-    from recoup.strategies.circuit_breaker.strategy import circuit_breaker as circuit_breaker
     from recoup.strategies.compensation.config import CompensationConfig as CompensationConfig
     from recoup.strategies.compensation.scope import Saga as Saga
     from recoup.strategies.compensation.scope import saga as saga
@@ -139,9 +139,10 @@ _HOMES = {
     "strategies.cache.strategy": ("Cache", "cached"),
     "strategies.circuit_breaker.config": ("CircuitBreakerConfig",),
     "strategies.circuit_breaker.control": ("disable", "force_open", "metrics_only"),
+    "strategies.circuit_breaker.decorator": ("circuit_breaker",),
     "strategies.circuit_breaker.keyed": ("KeyedCircuitBreaker",),
     "strategies.circuit_breaker.phases": ("CircuitBreakerState",),
-    "strategies.circuit_breaker.strategy": ("CircuitBreaker", "circuit_breaker"),
+    "strategies.circuit_breaker.strategy": ("CircuitBreaker",),
     "strategies.compensation.config": ("CompensationConfig",),
     "strategies.compensation.scope": ("Saga", "saga"),
     "strategies.compensation.strategy": ("Compensation", "compensate"),

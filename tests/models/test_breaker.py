@@ -157,6 +157,24 @@ class Model:
         self.row += 1
         self.change(OPEN, until=since + self.seconds)
 
+    def trip(self, now: float, seconds: float | None) -> None:
+        """Open by hand, beneath whatever holds it."""
+        self.lose(now)
+        usual = self.seconds if self.state is OPEN else self.next_seconds
+        self.row += self.state is not OPEN
+        self.seconds = usual if seconds is None else seconds
+        self.change(OPEN, until=now + self.seconds, anew=not self.holds)
+
+    def probe(self, now: float) -> None:
+        """Let probes through by hand, beneath whatever holds it."""
+        self.lose(now)
+        if self.state is HALF_OPEN:
+            return
+        lease: Any = self.config.half_open_timeout or (self.seconds if self.state is OPEN else self.next_seconds)
+        self.lease = self.seconds = lease
+        self.row += self.state is CLOSED
+        self.change(HALF_OPEN, anew=not self.holds)
+
     def close(self, now: float | None) -> None:
         self.row = 0
         self.ramp, self.credit = None if self.config.ramp_up is None else now, 0.9
@@ -393,6 +411,18 @@ class BreakerMachine(RuleBasedStateMachine):
 
     def ended(self, data: st.DataObject) -> tuple[Any, ModelCall]:
         return self.calls.pop(data.draw(st.integers(0, len(self.calls) - 1), label="which"))
+
+    @rule(seconds=st.none() | SECONDS)
+    def trip(self, seconds: int | None) -> None:
+        self.circuit.plan()
+        self.model.trip(self.now, seconds)
+        self.circuit.trip(self.now, seconds)
+
+    @rule()
+    def let_probes_through(self) -> None:
+        self.circuit.plan()
+        self.model.probe(self.now)
+        self.circuit.half_open(self.now)
 
     @precondition(lambda self: self.calls)
     @rule(data=st.data(), slow=st.booleans())

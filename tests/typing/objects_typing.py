@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import assert_type
 
 from recoup import (
@@ -141,3 +142,7 @@ def keys() -> None:
     assert_type(per_host.state("x"), CircuitBreakerState)
     assert_type(per_host.metrics, dict[str, int])
     assert_type(per_host(fetch)("x"), bytes)
+    with per_host.force_open(), force_open(per_host, CircuitBreaker()):
+        per_host.trip("x", "y", seconds=30)
+        per_host.half_open("x")
+    CircuitBreaker().trip(timedelta(seconds=30))

@@ -14,8 +14,9 @@ from recoup import Bulkhead, BulkheadConfig, DeadlineConfig, TimeLimiter, events
 from recoup._core import chain, emit
 from recoup.errors import CircuitBreakerError
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
+from recoup.strategies.circuit_breaker.decorator import circuit_breaker
 from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
-from recoup.strategies.circuit_breaker.strategy import CircuitBreaker, circuit_breaker
+from recoup.strategies.circuit_breaker.strategy import CircuitBreaker
 from recoup.testing import VirtualClock
 from tests.conftest import Both
 from tests.strategies.circuit_breaker.services import Guarded, Service

@@ -13,8 +13,9 @@ from recoup import events, explain, subscribe
 from recoup._core import emit
 from recoup.errors import CircuitBreakerError
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
+from recoup.strategies.circuit_breaker.decorator import circuit_breaker
 from recoup.strategies.circuit_breaker.open_time import OpenTimes
-from recoup.strategies.circuit_breaker.strategy import CircuitBreaker, circuit_breaker
+from recoup.strategies.circuit_breaker.strategy import CircuitBreaker
 from recoup.testing import VirtualClock
 from tests.conftest import Both
 from tests.strategies.circuit_breaker.services import Guarded

@@ -10,7 +10,8 @@ import pytest
 from recoup import deadline, events, explain, layers_of, subscribe
 from recoup._core import lint
 from recoup.errors import CircuitBreakerError
-from recoup.strategies.circuit_breaker.strategy import CircuitBreaker, circuit_breaker
+from recoup.strategies.circuit_breaker.decorator import circuit_breaker
+from recoup.strategies.circuit_breaker.strategy import CircuitBreaker
 from recoup.testing import VirtualClock
 from tests.conftest import Both
 from tests.strategies.circuit_breaker.services import Guarded

@@ -15,8 +15,9 @@ import pytest
 from recoup._core.rim import layers_of
 from recoup.errors import CircuitBreakerError
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
+from recoup.strategies.circuit_breaker.decorator import circuit_breaker
 from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
-from recoup.strategies.circuit_breaker.strategy import CircuitBreaker, circuit_breaker
+from recoup.strategies.circuit_breaker.strategy import CircuitBreaker
 from recoup.testing import VirtualClock
 from tests.conftest import Both
 from tests.strategies.circuit_breaker.services import Guarded, Service

@@ -11,7 +11,8 @@ import pytest
 
 from recoup.errors import CircuitBreakerError
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
-from recoup.strategies.circuit_breaker.strategy import CircuitBreaker, circuit_breaker
+from recoup.strategies.circuit_breaker.decorator import circuit_breaker
+from recoup.strategies.circuit_breaker.strategy import CircuitBreaker
 from recoup.testing import VirtualClock
 from tests.conftest import Both
 

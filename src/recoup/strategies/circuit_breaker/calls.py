@@ -86,9 +86,13 @@ class Calls:
             )
 
     def catch_up(self) -> None:
-        """Have the circuit go by what the judge of now says. This may run the user's code: never under a lock."""
+        """Have the circuit go by what the judge of now says, and be held as its siblings are.
+
+        This may run the user's code: never under a lock.
+        """
         while not self.circuit.goes_by(rules := self.bench.judge.rules):  # another judge may have come meanwhile
             self.circuit.adopt(rules, clock.monotonic())
+        self.circuit.follow(clock.monotonic())
 
     def metrics(self) -> dict[str, int]:
         """Count up what happened."""

@@ -9,25 +9,29 @@ from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
 
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import Self
+    from typing import Self, TypeAlias
 
+    from recoup.strategies.circuit_breaker.keyed import KeyedCircuitBreaker
     from recoup.strategies.circuit_breaker.strategy import CircuitBreaker
+    from recoup.typing import Seconds
 
-__all__ = ["Hold", "disable", "force_open", "metrics_only"]
+    Breaker: TypeAlias = CircuitBreaker | KeyedCircuitBreaker
+
+__all__ = ["Hold", "disable", "force_open", "metrics_only", "wait"]
 
 
 class Hold:
     """Circuit breakers held by hand, until `release()` or the end of the `with` block.
 
     Holds nest: of several on one breaker, the newest that is not released counts. A hold that is thrown away stays in
-    force; `CircuitBreaker.reset()` ends all of a breaker's.
+    force; `reset()` of a breaker ends all of its own. One on a keyed breaker is on the circuits of all its keys.
 
     Thread and loop safety: any thread may hold and release at any time.
     """
 
     __slots__ = ("_breakers", "_state")
 
-    def __init__(self, breakers: tuple[CircuitBreaker, ...], state: CircuitBreakerState) -> None:
+    def __init__(self, breakers: tuple[Breaker, ...], state: CircuitBreakerState) -> None:
         self._breakers = breakers
         self._state = state
         for breaker in breakers:
@@ -58,11 +62,11 @@ class Hold:
         return f"<Hold {self._state.value} on {', '.join(repr(each.name) for each in self._breakers)}>"
 
 
-def force_open(*breakers: CircuitBreaker) -> Hold:
+def force_open(*breakers: CircuitBreaker | KeyedCircuitBreaker) -> Hold:
     """Have circuit breakers refuse every call until released.
 
     Args:
-        breakers: At least one.
+        breakers: At least one; keyed ones are held with all their keys.
 
     Returns:
         A hold, with `release()`; also a context manager. Calls that are running go on, and their outcomes are dropped.
@@ -81,11 +85,11 @@ def force_open(*breakers: CircuitBreaker) -> Hold:
     return Hold(_checked(breakers), CircuitBreakerState.FORCED_OPEN)
 
 
-def disable(*breakers: CircuitBreaker) -> Hold:
+def disable(*breakers: CircuitBreaker | KeyedCircuitBreaker) -> Hold:
     """Have circuit breakers let every call through and count nothing until released.
 
     Args:
-        breakers: At least one.
+        breakers: At least one; keyed ones are held with all their keys.
 
     Returns:
         A hold, with `release()`; also a context manager.
@@ -96,14 +100,14 @@ def disable(*breakers: CircuitBreaker) -> Hold:
     return Hold(_checked(breakers), CircuitBreakerState.DISABLED)
 
 
-def metrics_only(*breakers: CircuitBreaker) -> Hold:
+def metrics_only(*breakers: CircuitBreaker | KeyedCircuitBreaker) -> Hold:
     """Have circuit breakers let every call through and only say when they would have opened, until released.
 
     Try rules on real traffic so before they refuse anything: `metrics["would_open"]` and the event `CircuitWouldOpen`
     say what they would have done. Each time, the window begins anew.
 
     Args:
-        breakers: At least one.
+        breakers: At least one; keyed ones are held with all their keys.
 
     Returns:
         A hold, with `release()`; also a context manager. Thrown away, it stays in force.
@@ -125,11 +129,18 @@ def metrics_only(*breakers: CircuitBreaker) -> Hold:
     return Hold(_checked(breakers), CircuitBreakerState.METRICS_ONLY)
 
 
-def _checked(breakers: tuple[CircuitBreaker, ...]) -> tuple[CircuitBreaker, ...]:
-    from recoup.strategies.circuit_breaker.strategy import CircuitBreaker  # noqa: PLC0415 - it imports this file
+def wait(seconds: Seconds | None) -> float | None:
+    """Check for how long a circuit is to be open."""
+    return checks.optional_duration("seconds", seconds, zero=False)
+
+
+def _checked(breakers: tuple[Breaker, ...]) -> tuple[Breaker, ...]:
+    from recoup.strategies.circuit_breaker.keyed import KeyedCircuitBreaker  # noqa: PLC0415 - it imports this file
+    from recoup.strategies.circuit_breaker.strategy import CircuitBreaker  # noqa: PLC0415 - as above
 
     if not breakers:
         raise TypeError("give at least one circuit breaker to hold")
     for breaker in breakers:
-        checks.instance("breakers", breaker, CircuitBreaker)
+        if not isinstance(breaker, KeyedCircuitBreaker):
+            checks.instance("breakers", breaker, CircuitBreaker)
     return breakers

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from recoup._core import checks, clock
-from recoup._core.arguments import Parameters
-from recoup._core.colour import described
 from recoup._core.strategy import Pump, Strategy
 from recoup._core.waiting import at_fork
-from recoup.strategies.circuit_breaker import keyed_pumps, rules, stream_pumps
+from recoup.strategies.circuit_breaker import by_hand, control, keyed_pumps, picking, rules, stream_pumps
 from recoup.strategies.circuit_breaker.blocks import Guard
 from recoup.strategies.circuit_breaker.calls import Calls
 from recoup.strategies.circuit_breaker.changes import settled
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
 from recoup.strategies.circuit_breaker.judge import Judge
-from recoup.strategies.circuit_breaker.saved import entries, envelope, member, opened, read, written
-from recoup.strategies.circuit_breaker.saved_keys import key_read, key_written
+from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
+from recoup.strategies.circuit_breaker.saved import envelope, opened, written
+from recoup.strategies.circuit_breaker.saved_keys import circuits, key_written
 from recoup.strategies.circuit_breaker.table import Table, plain
 from recoup.strategies.circuit_breaker.telling import asynchronous
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Sequence
 
     from recoup._core.colour import Colour
     from recoup._core.strategy import Place
-    from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
-    from recoup.strategies.circuit_breaker.saved import Saved
+    from recoup.strategies.circuit_breaker.state import Circuit
+    from recoup.typing import Seconds
 
 __all__ = ["KeyedCircuitBreaker"]
 
@@ -86,11 +84,7 @@ class KeyedCircuitBreaker(Strategy):
         name: str | None = None,
     ) -> None:
         checks.count("max_keys", max_keys)
-        if not isinstance(key, str):
-            if not callable(key):
-                raise TypeError(f"key must be a function or the name of an argument, not {checks.shown(key)}")
-            if checks.awaitable_callback(key):
-                raise TypeError("key must be a plain function: a circuit is found without waiting")
+        picking.check(key)
         config = CircuitBreakerConfig() if config is None else config
         checks.instance("config", config, CircuitBreakerConfig)
         super().__init__(name=name, async_callbacks=asynchronous(config))
@@ -103,7 +97,9 @@ class KeyedCircuitBreaker(Strategy):
     call_sync = Strategy.execute_sync
 
     def __repr__(self) -> str:
-        return f"<KeyedCircuitBreaker {self.name!r} {len(self._table)} keys>"
+        state = self._first.circuit.view(clock.monotonic())[0]  # which only a hold changes
+        held = "" if state is CircuitBreakerState.CLOSED else f" {state.value}"
+        return f"<KeyedCircuitBreaker {self.name!r} {len(self._table)} keys{held}>"
 
     @property
     def config(self) -> CircuitBreakerConfig:
@@ -130,6 +126,41 @@ class KeyedCircuitBreaker(Strategy):
         """
         known = plain(key)
         return Guard(self, lambda: self._table.of(known))
+
+    force_open = by_hand.force_open
+    disable = by_hand.disable
+    metrics_only = by_hand.metrics_only
+
+    def trip(self, *keys: object, seconds: Seconds | None = None) -> None:
+        """Open the circuits of some keys, as `CircuitBreaker.trip` does.
+
+        Args:
+            keys: At least one; as the function `key` would give it.
+            seconds: How long (or a timedelta) until probes are let through; more than 0. Default `None`: as the
+                configuration says for the next opening.
+
+        Raises:
+            TypeError: Without a key, for a key that is not plain, and if `seconds` is no duration.
+            ValueError: If `seconds` is out of range.
+
+        >>> per_host = KeyedCircuitBreaker(key="host")
+        >>> per_host.trip("down.example", seconds=30)
+        >>> per_host.state("down.example").value, per_host.state("up.example").value
+        ('open', 'closed')
+        """
+        wait = control.wait(seconds)
+        self._each(keys, lambda circuit: circuit.trip(clock.monotonic(), wait))
+
+    def half_open(self, *keys: object) -> None:
+        """Let probes through from now on in the circuits of some keys, as `CircuitBreaker.half_open` does.
+
+        Args:
+            keys: As for `trip`.
+
+        Raises:
+            TypeError: Without a key, and for a key that is not plain.
+        """
+        self._each(keys, lambda circuit: circuit.half_open(clock.monotonic()))
 
     def reconfigure(self, config: CircuitBreakerConfig | None = None, /, **changes: Any) -> None:
         """Change the configuration of the circuits of all keys, while calls are made; their states stay.
@@ -185,22 +216,23 @@ class KeyedCircuitBreaker(Strategy):
         >>> per_host = KeyedCircuitBreaker(key="host")
         >>> per_host.restore(per_host.snapshot())
         """
-        states = opened("keyed_circuit_breaker", snapshot, _circuits)[-self._table.max_keys :]
+        states = opened("keyed_circuit_breaker", snapshot, circuits)[-self._table.max_keys :]
         first, now = self._first, clock.monotonic()
         made = [(key, first.beside(first.circuit.sibling()), saved) for key, saved in states]
         for _, calls, saved in made:
             calls.circuit.restore(saved, now)
         self._table.fill([(key, calls) for key, calls, _ in made])
-        if not self._async_callbacks:
-            first.tell()
+        self._tell_by_hand()
 
     def reset(self, *keys: object) -> None:
-        """Begin anew with some keys, or with all if none is given. Outcomes of calls that are running are dropped.
+        """Begin anew with some keys, or with all if none is given, and then end all holds.
 
-        No callback is run for that.
+        Outcomes of calls that are running are dropped. No callback is run for that, but for the end of a hold.
         """
         if not keys:
+            self._first.circuit.reset()
             self._table.clear()
+            self._tell_by_hand()
         for key in keys:
             self._table.forget(plain(key))
 
@@ -222,6 +254,26 @@ class KeyedCircuitBreaker(Strategy):
         for calls in self._table.all():
             calls.catch_up()
 
+    def _hold(self, key: object, state: CircuitBreakerState) -> None:
+        self._first.circuit.hold(key, state, clock.monotonic())
+        self._table.follow(clock.monotonic())
+
+    def _release(self, key: object) -> None:
+        self._first.circuit.release(key)
+        self._table.follow(clock.monotonic())
+
+    def _each(self, keys: tuple[object, ...], move: Callable[[Circuit], None]) -> None:
+        if not keys:
+            raise TypeError("give at least one key; for all at once there is force_open()")
+        for key in [plain(each) for each in keys]:
+            move(self._table.of(key).circuit)
+        self._tell_by_hand()
+
+    def _tell_by_hand(self) -> None:
+        """Tell what was done by hand; async callbacks cannot run here, so the next call runs them."""
+        if not self._async_callbacks:
+            self._first.tell()
+
     def _says(self) -> Sequence[str]:
         by = self._key if isinstance(self._key, str) else getattr(self._key, "__qualname__", "a function")
         return (*rules.said(self.config, str(self._first.circuit.open_times)), f"keeps a circuit for each key ({by})")
@@ -229,7 +281,7 @@ class KeyedCircuitBreaker(Strategy):
     def _pumps(self, place: Place) -> Sequence[Pump]:
         colour = place.colour
         self._accept(colour, place.target)
-        keyed = self._finder(place.target)
+        keyed = self._table.finder(picking.picker(self._key, place.target), place.target)
         tell: Callable[[], Any] = self._first.tell_async if colour.is_async else self._first.tell
         factory: Callable[..., Any]
         if colour.is_stream:
@@ -242,55 +294,4 @@ class KeyedCircuitBreaker(Strategy):
         super()._accept(colour, target)
         self._first.accept(colour, target)
         if isinstance(self._key, str):
-            _argument(self._key, target)
-
-    def _finder(self, target: object) -> Callable[..., Calls]:
-        """Make what finds the circuit of a call of one function."""
-        parameters, table, key = Parameters.of(target), self._table, self._key
-        by = _argument(key, target) if isinstance(key, str) else key
-
-        def keyed(*args: Any, **kwargs: Any) -> Calls:
-            if parameters is not None:
-                args, kwargs = parameters.normal(args, kwargs)
-            return table.of(plain(by(*args, **kwargs)))
-
-        return keyed
-
-
-def _circuits(given: dict[str, Any], passed: float) -> list[tuple[Hashable, Saved]]:
-    """Read the circuits of a snapshot."""
-    pairs = [entries("a circuit with its key", each, 2) for each in entries("circuits", member(given, "circuits"))]
-    states = {key_read(key): read(circuit).later(passed) for key, circuit in pairs}
-    if len(states) < len(pairs):
-        raise ValueError("a key is there more than once")
-    return list(states.items())
-
-
-def _argument(name: str, target: object) -> _Picked:
-    """Make a function that picks an argument out of a call by its name.
-
-    Raises:
-        TypeError: If the function has no such parameter.
-    """
-    parameters = inspect.signature(target, follow_wrapped=False).parameters if callable(target) else {}
-    found = parameters.get(name)
-    if found is None or found.kind in (found.VAR_POSITIONAL, found.VAR_KEYWORD):
-        raise TypeError(
-            f"key={name!r} names no parameter of {described(target)}: give a function that gets the call's arguments "
-            "and returns the key"
-        )
-    position = len(parameters) if found.kind is found.KEYWORD_ONLY else list(parameters).index(name)
-    return _Picked(name, position, None if found.default is found.empty else found.default)
-
-
-class _Picked(NamedTuple):
-    """Picks an argument out of a call."""
-
-    name: str
-    position: int
-    default: object
-
-    def __call__(self, *args: Any, **kwargs: Any) -> object:
-        if self.position < len(args):
-            return args[self.position]
-        return kwargs.get(self.name, self.default)  # without a default: a call that the function will not accept
+            picking.argument(self._key, target)

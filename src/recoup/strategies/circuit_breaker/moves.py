@@ -166,26 +166,43 @@ class Moves:
         phase = Open(since, self.open_times.seconds)
         self._move_locked(phase, None if cause is None else cause.error_type)
 
-    def _move_locked(self, phase: Phase, error_type: str | None = None) -> None:
+    def _move_locked(self, phase: Phase, error_type: str | None = None, *, quietly: bool = False) -> None:
         before = self.phase
         self.era = self.passing = None
         if isinstance(before, Closed):
             before.tick = ASK  # a call that began in it will ask, and hear that it is late
         self.phase = phase
         meaning = _MEANING[phase.state]
-        if meaning is not _MEANING[before.state]:
+        if meaning is not _MEANING[before.state] and not quietly:
             seconds = phase.seconds if isinstance(phase, Open) else math.inf
             self.news.append(Notice(meaning, seconds, error_type, self))
 
-    def _apply_holds_locked(self) -> None:
+    def _apply_holds_locked(self, *, quietly: bool = False) -> None:
         phase = self.phase
         beneath = phase.beneath if isinstance(phase, (Held, Watched)) else self._fresh(phase)
-        if not self._holds:
-            self._move_locked(beneath)
+        state = self._held
+        if state is None:
+            self._move_locked(beneath, quietly=quietly)
             return
-        state = next(reversed(self._holds.values()))
         watched = state is CircuitBreakerState.METRICS_ONLY
-        self._move_locked(Watched(self._rules, beneath) if watched else Held(state, beneath))
+        self._move_locked(Watched(self._rules, beneath) if watched else Held(state, beneath), quietly=quietly)
+
+    @property
+    def _held(self) -> CircuitBreakerState | None:
+        """What the newest hold says; None without one."""
+        return next(reversed(self._holds.values()), None)
+
+    @property
+    def _beneath(self) -> Phase:
+        """The state that the circuit has of itself, whoever holds it."""
+        return self.phase.beneath if isinstance(self.phase, (Held, Watched)) else self.phase
+
+    def _put_locked(self, phase: Phase) -> None:
+        """Take up a state, beneath the holds if there are any."""
+        if isinstance(self.phase, (Held, Watched)):
+            self.phase.beneath = phase
+        else:
+            self._move_locked(phase)
 
     def _openness(self, phase: Phase, now: float) -> tuple[float, float, int]:
         """Tell how long an open circuit still refuses everybody, for how long altogether, and which opening it is.

@@ -6,11 +6,14 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from recoup._core import checks
+from recoup.strategies.circuit_breaker.saved import entries, member, read
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["key_read", "key_written"]
+    from recoup.strategies.circuit_breaker.saved import Saved
+
+__all__ = ["circuits", "key_read", "key_written"]
 
 
 def key_written(key: Any) -> Any:
@@ -47,3 +50,12 @@ def key_read(value: object) -> Hashable:
                 made = tuple if kind == "tuple" else frozenset
                 return made, made(map(key_read, content))
     raise TypeError(f"a key must be what snapshot() wrote, not {checks.shown(value)}")
+
+
+def circuits(given: dict[str, Any], passed: float) -> list[tuple[Hashable, Saved]]:
+    """Read the circuits of a snapshot."""
+    pairs = [entries("a circuit with its key", each, 2) for each in entries("circuits", member(given, "circuits"))]
+    states = {key_read(key): read(circuit).later(passed) for key, circuit in pairs}
+    if len(states) < len(pairs):
+        raise ValueError("a key is there more than once")
+    return list(states.items())

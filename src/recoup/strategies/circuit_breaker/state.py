@@ -194,6 +194,38 @@ class Circuit(Moves):
             if self._holds.pop(key, None) is not None:
                 self._apply_holds_locked()
 
+    def follow(self, now: float) -> None:
+        """Be held as the circuits are that this one shares its holds with (C9); they tell it."""
+        if not self._holds and not isinstance(self.phase, (Held, Watched)):
+            return
+        with self._lock:
+            state = self.phase.state if isinstance(self.phase, (Held, Watched)) else None
+            if state is not self._held:
+                self._lose_locked(now)
+                self._apply_holds_locked(quietly=True)
+
+    def trip(self, now: float, seconds: float | None) -> None:
+        """Open, for as long as the next opening takes, or for so many seconds; an open one begins its time anew."""
+        with self._lock:
+            self._lose_locked(now)
+            beneath, usual = self._beneath, self.open_times.seconds
+            if isinstance(beneath, Open):
+                usual = beneath.seconds
+            else:
+                self._row += 1
+                self.cause = None
+            self._put_locked(Open(now, usual if seconds is None else seconds))
+
+    def half_open(self, now: float) -> None:
+        """Let probes decide, as if a closed circuit had opened and its time was over; nothing if they do already."""
+        with self._lock:
+            self._advance_locked(now)
+            beneath = self._beneath
+            if not isinstance(beneath, HalfOpen):
+                seconds = beneath.seconds if isinstance(beneath, Open) else self.open_times.seconds
+                self._row += isinstance(beneath, Closed)
+                self._put_locked(HalfOpen(self._rules.probing.seconds or seconds))
+
     def goes_by(self, rules: Rules) -> bool:
         """Tell whether these are its rules."""
         return self._rules is rules

@@ -1,14 +1,13 @@
-"""Circuit breaker as a strategy object and as a decorator."""
+"""Circuit breaker as a strategy object."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from recoup._core import checks, clock
-from recoup._core.options import decorating
 from recoup._core.strategy import Pump, Strategy
 from recoup._core.waiting import at_fork
-from recoup.strategies.circuit_breaker import blocks, control, pumps, rules, stream_pumps
+from recoup.strategies.circuit_breaker import blocks, by_hand, control, pumps, rules, stream_pumps
 from recoup.strategies.circuit_breaker.calls import Calls
 from recoup.strategies.circuit_breaker.changes import settled
 from recoup.strategies.circuit_breaker.config import CircuitBreakerConfig
@@ -18,17 +17,14 @@ from recoup.strategies.circuit_breaker.telling import asynchronous
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Unpack
 
     from recoup._core.colour import Colour
     from recoup._core.strategy import Place
     from recoup.strategies.circuit_breaker.blocks import Guard
-    from recoup.strategies.circuit_breaker.config import CircuitBreakerOptions
-    from recoup.strategies.circuit_breaker.control import Hold
     from recoup.strategies.circuit_breaker.phases import CircuitBreakerState
-    from recoup.typing import Decorated
+    from recoup.typing import Seconds
 
-__all__ = ["CircuitBreaker", "circuit_breaker"]
+__all__ = ["CircuitBreaker"]
 
 
 class CircuitBreaker(Strategy):
@@ -121,23 +117,51 @@ class CircuitBreaker(Strategy):
         """
         return blocks.Guard(self, lambda: self._calls)
 
-    def force_open(self) -> Hold:
-        """Refuse every call until the hold that this returns is released.
+    force_open = by_hand.force_open
+    disable = by_hand.disable
+    metrics_only = by_hand.metrics_only
+
+    def trip(self, seconds: Seconds | None = None) -> None:
+        """Open the circuit, as if its rules had; unlike `force_open`, it goes on by itself when the time is over.
+
+        For what you know before the failures tell: an alarm, an announced maintenance, a `Retry-After`. An open circuit
+        begins its time anew. Under a hold it takes effect when that is released. Outcomes of calls that are running are
+        dropped.
+
+        Args:
+            seconds: How long (or a timedelta) until probes are let through; more than 0. Default `None`: as the
+                configuration says for the next opening.
+
+        Raises:
+            TypeError: If `seconds` is no duration.
+            ValueError: If it is out of range.
+
+        Any thread or task may call this at any time.
 
         >>> breaker = CircuitBreaker(name="payments")
-        >>> with breaker.force_open():
-        ...     breaker
-        <CircuitBreaker 'payments' forced_open>
+        >>> breaker.trip(30)
+        >>> breaker
+        <CircuitBreaker 'payments' open>
         """
-        return control.force_open(self)
+        self._calls.circuit.trip(clock.monotonic(), control.wait(seconds))
+        self._tell_by_hand()
 
-    def disable(self) -> Hold:
-        """Let every call through and count nothing until the hold that this returns is released."""
-        return control.disable(self)
+    def half_open(self) -> None:
+        """Let probes through from now on, whatever the state, and have them decide; nothing if they decide already.
 
-    def metrics_only(self) -> Hold:
-        """Let every call through and only say when the circuit would have opened, until the hold is released."""
-        return control.metrics_only(self)
+        For a service that is known to be back before the time of an open circuit is over, or that is to be tried out.
+        Under a hold it takes effect when that is released. Outcomes of calls that are running are dropped.
+
+        Any thread or task may call this at any time.
+
+        >>> breaker = CircuitBreaker(name="payments")
+        >>> breaker.trip(30)
+        >>> breaker.half_open()
+        >>> breaker
+        <CircuitBreaker 'payments' half_open>
+        """
+        self._calls.circuit.half_open(clock.monotonic())
+        self._tell_by_hand()
 
     def reconfigure(self, config: CircuitBreakerConfig | None = None, /, **changes: Any) -> None:
         """Change the configuration while calls are made; the state stays.
@@ -260,40 +284,3 @@ class CircuitBreaker(Strategy):
         """Tell what was done by hand; async callbacks cannot run here, so the next call runs them."""
         if not self._async_callbacks:
             self._calls.tell()
-
-
-@overload
-def circuit_breaker(target: Decorated, /) -> Decorated: ...
-@overload
-def circuit_breaker(target: CircuitBreakerConfig | CircuitBreaker, /, *, name: str | None = None) -> CircuitBreaker: ...
-@overload
-def circuit_breaker(**options: Unpack[CircuitBreakerOptions]) -> CircuitBreaker: ...
-def circuit_breaker(target: Any = None, /, **options: Any) -> Any:
-    """Stop calling a function that keeps failing; refuse at once until a few probes say that it works again.
-
-    Write `@circuit_breaker`, `@circuit_breaker(failure_threshold=3, on=ConnectionError)`, `@circuit_breaker(config)` or
-    `@circuit_breaker(breaker)`. Without configuration: 5 failures in the last 10 calls and 60 seconds open the circuit
-    for 60 seconds, then 2 successful probes close it.
-
-    Args:
-        target: The function (`@circuit_breaker` alone), a `CircuitBreakerConfig`, or a `CircuitBreaker` to share.
-        options: The fields of `CircuitBreakerConfig`; `on` is short for `failure_on`; `name` is what errors and events
-            call it.
-
-    Returns:
-        The decorated function, or a `CircuitBreaker` that decorates.
-
-    Raises:
-        TypeError: For an unknown keyword or a function that cannot be protected.
-        ValueError: For a value out of range.
-
-    The decorated function raises `CircuitBreakerError` while the circuit refuses, and its own errors as ever. The
-    circuit is shared by all threads and event loops that call it, not by processes.
-
-    >>> @circuit_breaker(failure_threshold=3, on=ConnectionError)
-    ... def fetch(path: str) -> str:
-    ...     return "contents of " + path
-    >>> fetch("/etc/motd")
-    'contents of /etc/motd'
-    """
-    return decorating(CircuitBreaker, CircuitBreakerConfig, target, options)

@@ -18,12 +18,14 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+from recoup._core.arguments import Parameters
 from recoup._core.conditions import plainly
 from recoup._core.frozen import ATOMS
-from recoup.strategies.circuit_breaker.closed import Closed
+from recoup.strategies.circuit_breaker.closed import Closed, Watched
+from recoup.strategies.circuit_breaker.phases import Held
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
     from recoup.strategies.circuit_breaker.calls import Calls
 
@@ -59,6 +61,17 @@ class Table:
         found.used = True
         return found
 
+    def finder(self, by: Callable[..., object], target: object) -> Callable[..., Calls]:
+        """Make what finds the circuit of a call of one function; `by` tells the key."""
+        parameters = Parameters.of(target)
+
+        def keyed(*args: Any, **kwargs: Any) -> Calls:
+            if parameters is not None:
+                args, kwargs = parameters.normal(args, kwargs)
+            return self.of(plain(by(*args, **kwargs)))
+
+        return keyed
+
     def known(self, key: Hashable) -> Calls | None:
         """Give the circuit of a key if there is one; that is no use of it."""
         return self._calm.get(key) or self._open.get(key) or self._leaving.get(key)
@@ -81,6 +94,11 @@ class Table:
             self._calm.update(circuits)
         for _, each in circuits:
             each.catch_up()
+
+    def follow(self, now: float) -> None:
+        """Have all circuits be held as the first one is, with which they share the holds."""
+        for each in self.all():
+            each.circuit.follow(now)
 
     def forget(self, key: Hashable) -> None:
         """Begin anew with a key."""
@@ -111,9 +129,10 @@ class Table:
             return found
         first = self._first
         new = first.beside(first.circuit.sibling())  # not under the lock: open times may be the user's code
+        new.catch_up()  # held from the beginning, if all are
         with self._lock:
             kept = self._keep_locked(key, self._leaving.get(key) or new)
-        kept.catch_up()  # made before the configuration was changed, and kept afterwards?
+        kept.catch_up()  # made before the configuration was changed or all were held, and kept afterwards?
         return kept
 
     def _keep_locked(self, key: Hashable, calls: Calls) -> Calls:
@@ -151,7 +170,9 @@ class Table:
 
 
 def _closed(calls: Calls) -> bool:
-    return isinstance(calls.circuit.phase, Closed)
+    """Tell whether a circuit is closed, or would be if nobody held it."""
+    phase = calls.circuit.phase
+    return isinstance(phase.beneath if isinstance(phase, (Held, Watched)) else phase, Closed)
 
 
 def plain(key: Any) -> Hashable:
