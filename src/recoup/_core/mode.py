@@ -42,8 +42,6 @@ class Scope:
 
     def __enter__(self) -> None:
         global active  # noqa: PLW0603 - the one process-wide hint
-        if self._open:
-            raise RuntimeError("this scope is open already: make a new one for each with block")
         self._outer = _scope.get()
         self._open = True
         with _lock:

@@ -150,6 +150,16 @@ def test_a_forked_child_lets_go() -> None:
     isolation.close()
 
 
+def test_the_program_ends() -> None:
+    """Workers that nobody closed end with it, and the call after that begins none."""
+    isolation = threaded(workers=1)
+    assert isolation.execute_sync(fakes.add, 1) == 2
+    room._close_all()
+    with pytest.raises(RuntimeError, match="closed"):
+        isolation.execute_sync(fakes.add, 1)
+    room._close_all()  # nothing is left
+
+
 def test_no_sockets_to_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     """If the system has no more sockets, the call fails with that, and nothing is left waiting."""
     isolation = threaded(workers=1)

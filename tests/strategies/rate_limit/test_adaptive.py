@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from recoup import AIMDRate, CubicRate, RateLimitConfig, RateLimiter, explain, rate_limit
+from recoup._core.chain import Pending
+from recoup.strategies.rate_limit import adaptive_pumps
+from recoup.strategies.rate_limit.desk import Demand
 from recoup.strategies.rate_limit.rates import asks_for_less
 from recoup.testing import disabled
 
@@ -153,6 +156,33 @@ def test_generators_teach_by_how_they_end(both: Both, clock: VirtualClock) -> No
     with pytest.raises(Answered):
         both.call(stream, Answered())
     assert limiter.metrics["slowed"] == 1
+
+
+def test_generators_begin_as_slowly_as_that(both: Both, clock: VirtualClock) -> None:
+    """One that needs a permit waits for it, and its items do not."""
+    limiter = made(rate=1, burst=1)
+    stream = limiter(both.wrap(lambda: (yield 1)))
+    for _ in range(3):
+        assert both.call(stream) == [1]
+    assert clock.elapsed == pytest.approx(2)
+
+
+async def test_the_async_pump_is_the_same() -> None:
+    """The asynchronous pump hands over what it took as well, should it ever meet a synchronous pass (G5)."""
+    pending = Pending(None)  # type: ignore[arg-type]  # never begun
+    handed: list[Any] = []
+    learnt: list[Any] = []
+
+    async def meeting() -> None:
+        raise pending
+
+    unused: Any = None
+    pump = adaptive_pumps.adapting_async(
+        meeting, lambda: Demand(1), lambda _: True, unused, handed.append, lambda _: learnt.append
+    )
+    with pytest.raises(Pending):
+        await pump()
+    assert (handed, learnt) == ([pending], [])
 
 
 def test_what_a_consumer_throws_teaches_nothing(clock: VirtualClock) -> None:

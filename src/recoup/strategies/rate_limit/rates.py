@@ -14,6 +14,7 @@ have to fall a long way before anybody felt it (as botocore's "adaptive" retry m
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -161,7 +162,7 @@ def _check(config: AIMDRate | CubicRate, ratio: str) -> None:
         conditions.some("slow_down_on", config.slow_down_on)
 
 
-class _Learner:
+class _Learner(ABC):
     """What both have learnt: the rate, when it was cut, and how many calls ended of late."""
 
     __slots__ = ("_before", "_cut", "_ended", "_least", "_most", "_rate", "_since")
@@ -196,13 +197,13 @@ class _Learner:
             self._since, self._ended = now, 0
         self._ended += 1
 
+    @abstractmethod
     def _fallen(self, rate: float, now: float) -> float:
         """Give the rate after a cut from this one."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _grown(self, now: float) -> float:
         """Give the rate that the time since the last cut allows."""
-        raise NotImplementedError
 
 
 class AIMD(_Learner):
