@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -207,12 +208,12 @@ class CacheMachine(RuleBasedStateMachine):
         return current
 
     @precondition(lambda self: self.ledger.calling)
-    @rule(data=st.data(), useless=st.booleans())
-    def returns(self, data: st.DataObject, useless: bool) -> None:
+    @rule(data=st.data(), useless=st.booleans(), keep=st.booleans())
+    def returns(self, data: st.DataObject, useless: bool, keep: bool) -> None:
         caller = self._leader(data)
         value: Any = iter(()) if useless else self._next()
-        assert caller.context.run(caller.run.done, value, self.now) is not useless
-        if self._end(caller, "through" if useless else ("value", value)) and not useless:
+        assert caller.context.run(partial(caller.run.done, value, self.now, keep=keep)) is not useless
+        if self._end(caller, "through" if useless else ("value", value)) and not useless and keep:
             self.ledger.entries[caller.flight.key] = ["result", value, self.now]
 
     @precondition(lambda self: self.ledger.calling)

@@ -38,6 +38,8 @@ BAD = [
     ("max_size", None, TypeError, "max_size must be a whole number, not None (NoneType)"),
     ("key", "user", TypeError, "key must be callable or None, not 'user' (str)"),
     ("key", later, TypeError, "key must be a plain function of the call's arguments, not an async one"),
+    ("cache_if", "found", TypeError, "cache_if must be callable or None, not 'found' (str)"),
+    ("cache_if", later, TypeError, "cache_if must be a plain function of the result, not an async one"),
     ("stale_while_revalidate", -1, ValueError, "stale_while_revalidate must be at least 0 and finite, not -1"),
     ("stale_while_revalidate", math.nan, ValueError, "stale_while_revalidate must be at least 0 and finite, not nan"),
     ("stale_while_revalidate", math.inf, ValueError, "stale_while_revalidate must be at least 0 and finite, not inf"),
@@ -99,6 +101,7 @@ def test_defaults() -> None:
         "stale_while_revalidate": 0.0,
         "stale_if_error": 0.0,
         "negative_ttl": None,
+        "cache_if": None,
     }
 
 

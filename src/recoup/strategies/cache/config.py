@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
 
 from recoup._core import checks
-from recoup.typing import Seconds  # noqa: TC001 - as Callable
+from recoup.typing import Predicate, Seconds  # noqa: TC001 - as Callable
 
 __all__ = ["CacheConfig"]
 
@@ -24,6 +24,9 @@ class CacheConfig:
         key: What identifies a call: a plain function that gets the call's arguments and returns something hashable, or
             lists, dicts and sets of such things. Needed where the result depends on more than the arguments (who is
             asking), or on less. Default `None`: all arguments, with their types.
+        cache_if: Which results are kept: a plain function that gets the result. One for which it gives False goes to
+            its caller, and to those who waited for the same call, and is not kept. An error in it propagates. Default
+            `None`: all results are kept.
         stale_while_revalidate: Seconds after `ttl` for which an old result still answers at once, while one call in
             the background gets a new one. Default 0.0: never.
         stale_if_error: Seconds after `ttl` for which an old result answers if the call for a new one fails.
@@ -44,6 +47,7 @@ class CacheConfig:
     ttl: Seconds | None = 300.0
     max_size: int = 1024
     key: Callable[..., object] | None = None
+    cache_if: Predicate | None = None
     stale_while_revalidate: Seconds = 0.0
     stale_if_error: Seconds = 0.0
     negative_ttl: Seconds | None = None
@@ -56,6 +60,9 @@ class CacheConfig:
         checks.callback("key", self.key)
         if checks.awaitable_callback(self.key):
             raise TypeError("key must be a plain function of the call's arguments, not an async one")
+        checks.callback("cache_if", self.cache_if)
+        if checks.awaitable_callback(self.cache_if):
+            raise TypeError("cache_if must be a plain function of the result, not an async one")
         for argument in ("stale_while_revalidate", "stale_if_error"):
             put(self, argument, checks.duration(argument, getattr(self, argument)))
             if self.ttl is None and getattr(self, argument):
@@ -71,6 +78,7 @@ if TYPE_CHECKING:
         ttl: Seconds | None
         max_size: int
         key: Callable[..., object] | None
+        cache_if: Predicate | None
         stale_while_revalidate: Seconds
         stale_if_error: Seconds
         negative_ttl: Seconds | None

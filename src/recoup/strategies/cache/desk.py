@@ -7,6 +7,7 @@ from functools import partial
 
 from recoup._core import clock, emit, mode, timing
 from recoup._core.chain import Pending
+from recoup._core.conditions import plainly
 from recoup._core.deadlines import exceeded
 from recoup._core.frozen import Unkeyable
 from recoup._core.store import Entry
@@ -70,9 +71,22 @@ class Desk:
 
     def done(self, run: Run, result: object) -> None:
         """End a call with a result."""
-        if not run.done(result, clock.monotonic()):
+        keep = self._cache.config.cache_if is None or self._worth(run, result)
+        if not run.done(result, clock.monotonic(), keep=keep):
             self._cache._complain(f"a result of type {type(result).__qualname__}, which can be used only once")
         self._keys.learn()
+
+    def _worth(self, run: Run, result: object) -> bool:
+        """Ask the user whether a result is to be kept; an error of theirs ends a call, and a refresh without a word."""
+        worth: Any = self._cache.config.cache_if
+        try:
+            return worth is None or bool(plainly("cache_if", worth(result)))
+        except BaseException as error:
+            if run.stale is None or not isinstance(error, Exception):
+                run.useless(clock.monotonic())
+                raise
+            self.lost(run, error)
+            return False
 
     def failed(self, run: Run, error: Exception) -> Entry | None:
         """End a call with an error; give an old result that answers all the same."""

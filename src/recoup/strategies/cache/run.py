@@ -146,14 +146,14 @@ class Run:
         assert answer is not None  # noqa: S101 - the pump has looked
         return answer.value
 
-    def done(self, result: object, now: float) -> bool:
-        """End with a result; tell whether it could be kept."""
+    def done(self, result: object, now: float, *, keep: bool = True) -> bool:
+        """End with a result, for those who wait and, if it is to be kept, for later ones; tell whether it could be."""
         if not shareable(result):
             self.useless(now)
             return False
         if self._flight is not None:
             entry = Hit(result, now)
-            self._land(entry, entry, now)
+            self._land(entry if keep else None, entry, now)
         return True
 
     def failed(self, error: Exception, now: float, *, own: bool) -> Entry | None:

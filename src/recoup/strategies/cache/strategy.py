@@ -184,6 +184,8 @@ class Cache(Strategy):
         ttl = "until it is evicted" if config.ttl is None else f"for {config.ttl:g} s"
         says = [f"answers from an earlier result of the same call {ttl}; keeps up to {config.max_size} results"]
         says.append("makes one call for any number of equal calls at the same time")
+        if config.cache_if is not None:
+            says.append("keeps only results that cache_if accepts")
         if config.stale_while_revalidate:
             says.append(f"answers with an old result for {config.stale_while_revalidate:g} s more, and refreshes it")
         if config.stale_if_error:
