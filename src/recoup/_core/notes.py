@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["blame", "cause_of", "note"]
+__all__ = ["PREFIX", "blame", "cause_of", "note"]
 
 PREFIX = "recoup: "
 

@@ -73,15 +73,18 @@ class Backoff:
 
     Args:
         config: A checked configuration.
+
+    Attributes:
+        waits: Whether it ever waits: not without an initial delay.
     """
 
-    __slots__ = ("_config", "_high", "_initial", "_longest", "_low", "_never", "_spread", "_wants_error")
+    __slots__ = ("_config", "_high", "_initial", "_longest", "_low", "_spread", "_wants_error", "waits")
 
     def __init__(self, config: RetryConfig) -> None:
         self._config = config
         self._initial = cast("float", config.initial_delay)  # the config made seconds of both
         self._longest = cast("float", config.max_delay)
-        self._never = not self._initial and isinstance(config.backoff_strategy, BackoffStrategy)  # waits at all
+        self.waits = bool(self._initial) or not isinstance(config.backoff_strategy, BackoffStrategy)
         self._low, self._high = _share(config)
         self._spread = _spread(config)
         self._wants_error = wants_error(config.backoff_strategy)
@@ -114,7 +117,7 @@ class Backoff:
         Returns:
             Seconds, never above `max_delay`, and the memory for the next one.
         """
-        if self._never:
+        if not self.waits:
             return 0.0, None
         strategy, longest = self._config.backoff_strategy, self._longest
         if not isinstance(strategy, BackoffStrategy):

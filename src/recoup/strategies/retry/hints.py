@@ -33,8 +33,8 @@ __all__ = ["asked", "may_ask", "seconds"]
 _SECONDS = re.compile(r"\d+(\.\d*)?", re.ASCII)  # whole ones by the book; some services send fractions
 
 
-def may_ask(error: BaseException) -> bool:
-    """Tell whether to look closer: nearly no error carries a hint, and every failure pays for the search."""
+def may_ask(error: BaseException | type[BaseException]) -> bool:
+    """Tell whether to look closer: nearly no error (or class) carries a hint, and every failure pays for the search."""
     try:
         return (
             getattr(error, "response", None) is not None

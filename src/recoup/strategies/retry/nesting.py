@@ -59,6 +59,13 @@ def mark(error: BaseException, key: int, name: str, attempts: int) -> None:
     error.__dict__[_KEY] = (key, name, attempts)  # not by setattr, which a class of the user's may forbid
 
 
+def mark_first(error: BaseException, key: int, name: str, attempts: int, text: str) -> None:
+    """Do what `mark` does, and put a note on the error, which has no attributes and whose class forbids none."""
+    facts = error.__dict__
+    facts["__notes__"] = [text]
+    facts[_KEY] = (key, name, attempts)
+
+
 def may_be_marked(error: BaseException) -> bool:
     """Tell whether it is worth looking for a mark: nearly no error is a group, marked, or raised from another."""
     return (

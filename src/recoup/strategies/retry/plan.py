@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from recoup._core import checks, conditions
+from recoup._core.notes import PREFIX
 from recoup.errors import DeadlineExceeded, RecoveryError, UnacceptableResult, WorkerCrashed, is_refusal
 from recoup.strategies.retry import hints, nesting
 from recoup.strategies.retry.backoff import Backoff
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
     from recoup.strategies.retry.config import RetryConfig
 
-__all__ = ["RetryPlan", "is_crash", "is_timeout"]
+__all__ = ["AT_ONCE", "RetryPlan", "is_crash", "is_timeout", "words"]
+
+AT_ONCE = 0.0005  # seconds that are none to a reader, so that the text about them need not be made each time
 
 # What "every Exception" does not mean without a closer look: our own errors, iterators that are done, groups.
 _PECULIAR = (RecoveryError, StopIteration, StopAsyncIteration, BaseExceptionGroup)
@@ -41,6 +44,13 @@ def is_crash(error: BaseException) -> bool:
     return any(isinstance(leaf, WorkerCrashed) and leaf.started for leaf in conditions.leaves(error))
 
 
+def words(attempts: float, elapsed: float, reason: str) -> str:
+    """Say what was tried."""
+    calls = "attempt" if attempts == 1 else "attempts"
+    seconds = 0.0 if elapsed < AT_ONCE else elapsed
+    return f"{attempts} {calls}, given up {seconds:.3g} s after the first failure: {reason}"
+
+
 def asynchronous(config: RetryConfig) -> tuple[str, ...]:
     """Name the conditions and callbacks that have to be awaited."""
     asks = [
@@ -52,14 +62,19 @@ def asynchronous(config: RetryConfig) -> tuple[str, ...]:
     return *asks, *(["retry_on_result"] if checks.awaitable_callback(config.retry_on_result) else [])
 
 
+_ATTRIBUTES = ("__getattribute__", "__setattr__", "add_note")
+_MANY = 50  # types of errors that are remembered: there are few, unless somebody makes them up as the program runs
+
+
 class RetryPlan:
     """A configuration, compiled once for all its calls.
 
     Attributes:
         config: The configuration.
         key: What marks on errors and counts of a call are known by; the same for all plans of one executor.
-        limit: What the limit of attempts is called where it was given.
         most: How many attempts there are; infinity if nothing limits them.
+        reason: Why retrying is over when these are used up, in words.
+        at_once: The note for a call that used them up in no time.
         quick: Types of errors that are retried without a closer look, unless they are `slow` too.
         slow: Types of errors that need a closer look in any case.
         backoff: How long to wait.
@@ -69,17 +84,22 @@ class RetryPlan:
         clamps: Whether a wait that a service asks for is cut to the longest of our own.
         careful: Whether there may be an objection to retrying an error.
         obeys: Whether the service may ask for a wait.
+        plain: Types of errors that were met, are retried, and have nothing about them that needs a closer look.
         asks: Whether a predicate has to be awaited.
+        waits: Whether there is any time to wait for.
         tells: Whether something is told or closed after each failure.
         budget: What pays for retries; `None` if nobody has to.
     """
 
     __slots__ = (
         "_abort",
+        "_limit",
+        "_met",
         "_on",
         "_once",
         "_unsafe",
         "asks",
+        "at_once",
         "backoff",
         "budget",
         "careful",
@@ -89,19 +109,21 @@ class RetryPlan:
         "follows",
         "judges",
         "key",
-        "limit",
         "most",
         "obeys",
+        "plain",
         "quick",
+        "reason",
         "slow",
         "tells",
+        "waits",
     )
 
     def __init__(self, config: RetryConfig, key: int = 0) -> None:
         self.config = config
         self.key = key
-        self.limit = "max_attempts"
         self.backoff = Backoff(config)
+        self.waits = self.backoff.waits
         self.budget = config.budget
         self.judges = config.retry_on_result is not None
         self.clamps = config.retry_after is RetryAfter.CLAMP
@@ -112,18 +134,55 @@ class RetryPlan:
         self.careful = self._once or self._unsafe
         self.changes = config.before_retry is not None
         self.most = math.inf if config.max_attempts is None else config.max_attempts
+        self.limit = "max_attempts"
         self.tells = self.judges or config.on_retry is not None or config.on_failure is not None
         on, spared = conditions.types(config.retry_on_exceptions, (Exception,)), conditions.types(config.abort_on, ())
         looks = self.judges or self.careful or self.budget is not None or on is None or spared is None
         self.quick = () if looks or on is None else on
         self.slow = (*_PECULIAR, *(spared or ()))
+        self.plain: set[type] = set()
+        self._met: set[type] = set()
         self.asks = bool(asynchronous(config))
         self._on = conditions.every("retry_on_exceptions", config.retry_on_exceptions, asynchronous=True)
         self._abort = conditions.some("abort_on", config.abort_on, refusals=True, asynchronous=True)
 
+    @property
+    def limit(self) -> str:
+        """Tell what the limit of attempts is called where it was given."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: str) -> None:
+        self._limit = limit
+        self.reason = f"{limit} is {self.most}"
+        self.at_once = PREFIX + words(self.most, 0.0, self.reason)
+
     def retries(self, error: BaseException) -> bool:
         """Tell whether an error is one to retry; asked for errors only, not for results."""
         return self._on(error) and not self._abort(error)
+
+    def met(self, error: BaseException) -> None:
+        """Remember the type of an error that was retried, if no error of this type needs a closer look.
+
+        That must depend on nothing but the type: not on registered subclasses, not on attributes that come and go.
+        """
+        kind = type(error)
+        if kind in self._met:
+            return
+        if len(self._met) >= _MANY:
+            self._met.clear()
+            self.plain.clear()
+        self._met.add(kind)
+        if (
+            not (self.tells or self.changes)
+            and all(type(each) is type for each in (*self.quick, *self.slow))
+            and issubclass(kind, self.quick)
+            and not issubclass(kind, self.slow)
+            and not hints.may_ask(kind)
+            and not hasattr(kind, "__getattr__")
+            and all(getattr(kind, each) is getattr(BaseException, each) for each in _ATTRIBUTES)
+        ):
+            self.plain.add(kind)
 
     async def retries_async(self, error: BaseException) -> bool:
         """Do what `retries` does, awaiting asynchronous predicates."""

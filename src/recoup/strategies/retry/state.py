@@ -17,7 +17,7 @@ from recoup._core.notes import blame, note
 from recoup.errors import DeadlineExceeded, Refusal, RetryExhausted
 from recoup.strategies.retry import nesting
 from recoup.strategies.retry.hints import may_ask
-from recoup.strategies.retry.plan import RetryPlan, is_timeout
+from recoup.strategies.retry.plan import AT_ONCE, RetryPlan, is_timeout, words
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
             raise NotImplementedError
 
 
-__all__ = ["RetryPlan", "RetryRun"]
+__all__ = ["TURN", "RetryPlan", "RetryRun"]
 
-_TURN = 10  # attempts without a wait, after which other tasks get their turn; a turn costs more than an attempt
+TURN = 10  # attempts without a wait, after which other tasks get their turn; a turn costs more than an attempt
 
 
 class RetryRun:
@@ -125,7 +125,7 @@ class RetryRun:
         if not quick and not self._worth(error, now):
             return
         if self.attempts >= plan.most:
-            self._give_up(error, f"{plan.limit} is {plan.most}")
+            self._give_up(error, plan.reason)
             return
         if quick and not (plan.obeys and may_ask(error)):
             self._step += 1
@@ -141,7 +141,25 @@ class RetryRun:
         if plan.budget is not None and not self._paid(error, now, plan.budget):
             return
         self.delay = delay
-        self.waits = delay > 0 or plan.changes or not self.attempts % _TURN
+        self.waits = delay > 0 or plan.changes or not self.attempts % TURN
+
+    def goes_on(self, error: BaseException, dice: Dice) -> None:
+        """Decide on another attempt after an error with nothing unusual about it, and how long to wait before."""
+        self._step += 1
+        self.delay, self._memory = self.plan.backoff.delay(self._step, self._memory, dice.uniform, error)
+        self.waits = self.delay > 0 or not self.attempts % TURN
+
+    def used_up(self, error: BaseException, now: float, name: str) -> None:
+        """Give up, because there are no attempts left, and mark the error; it is as for `goes_on`."""
+        plan = self.plan
+        self.delay, self.gave_up, self.reason = None, True, plan.reason
+        elapsed = now - self._since
+        if elapsed < AT_ONCE and self.attempts == plan.most:
+            nesting.mark_first(error, plan.key, name, self.attempts, plan.at_once)
+            return
+        self.elapsed = max(0.0, elapsed)
+        self._stop(error, plan.reason)
+        nesting.mark(error, plan.key, name, self.attempts)
 
     def _worth(self, error: BaseException, now: float) -> bool:
         """Tell whether an error is to be retried at all; stop if it is not."""
@@ -253,8 +271,7 @@ class RetryRun:
     def _stop(self, error: BaseException, reason: str) -> None:
         self.reason = reason
         if reason:
-            calls = "attempt" if self.attempts == 1 else "attempts"
-            note(error, f"{self.attempts} {calls}, given up {self.elapsed:.3g} s after the first failure: {reason}")
+            note(error, words(self.attempts, self.elapsed, reason))
 
     def last(self, result: object) -> object:
         """Give the last result that was turned down to the caller, or raise, as configured."""

@@ -9,15 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 from weakref import WeakSet
 
-from recoup._core import checks, clock, emit, mode, timing
+from recoup._core import checks, clock, timing
 from recoup._core.colour import described
 from recoup._core.options import same
 from recoup._core.strategy import Pump, Strategy
-from recoup.errors import is_refusal
-from recoup.strategies.retry import blocks, describing, leftovers, nesting, pumps, telling
+from recoup.strategies.retry import blocks, deciding, describing, leftovers, pumps, telling
 from recoup.strategies.retry.config import RetryConfig
 from recoup.strategies.retry.plan import RetryPlan, asynchronous
-from recoup.strategies.retry.state import RetryRun
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -26,6 +24,7 @@ if TYPE_CHECKING:
     from recoup._core.strategy import Place, Worst
     from recoup.errors import UnacceptableResult
     from recoup.strategies.retry.changing import Call
+    from recoup.strategies.retry.state import RetryRun
     from recoup.typing import ConditionSpec
 
 __all__ = ["RetryExecutor"]
@@ -187,7 +186,7 @@ class RetryExecutor(Strategy):
         if call is not None:
             sleep, decide = (call.sleep_async if later else call.sleep), call.decide
         elif spent := place.spent.get(self._plan.key, 0):
-            decide = partial(decide, spent=spent)
+            decide = partial(deciding.decide_later, self, spent)
         tell: Callable[..., Any] = partial(telling.tell_async if later else telling.tell, self)
         factory: Callable[..., Any]
         if colour.is_stream:
@@ -222,7 +221,7 @@ class RetryExecutor(Strategy):
             return made
 
         spent = place.spent.get(self._plan.key, 0)
-        decide = partial(self._decide, spent=spent)
+        decide = partial(deciding.decide_later, self, spent)
         parameters = Parameters.of(place.target)
         begin = partial(changing.begun, parameters, make, decide)
         factory: Any = changing.FACTORIES[place.colour.is_async, place.colour.is_stream]
@@ -260,33 +259,7 @@ class RetryExecutor(Strategy):
             if run is not None:
                 run.succeeded()
 
-    def _decide(self, run: RetryRun | None, error: Exception, *, spent: int = 0) -> RetryRun:
-        """Take note of a failure, in a run that begins with the first one."""
-        now = clock.monotonic()
-        if run is None:
-            run = RetryRun(self._plan, now, spent)
-        if run.plan.judges and run.unjudged(error):
-            return run
-        if mode.active and mode.off():
-            run.off()
-            return run
-        if run.plan.asks and run.verdict is None:
-            run.ask()
-            return run
-        deadline = timing.innermost() and timing.current_deadline()
-        if deadline is None:
-            run.failed(error, now, None, clock)
-        else:
-            if not is_refusal(error):
-                timing.asked()  # whatever strikes from now on finds that the function has been called
-            run.failed(error, now, deadline.remaining(), clock, deadline.name)
-        if run.plan.tells or emit.listeners:
-            run.tells = True
-        elif run.gave_up:
-            nesting.mark(error, run.plan.key, self.name, run.attempts)
-        elif nesting.may_be_marked(error):
-            run.tells = True
-        return run
+    _decide = deciding.decide
 
 
 def _asynchronous(config: RetryConfig) -> tuple[str, ...]:
