@@ -110,6 +110,8 @@ def build(config: ErrorRecoveryConfig, name: str | None) -> Layers:
         attempt=None if told.attempt is None else _limiter(told.attempt, "attempt_timeout", name),
         bulkhead=made(Bulkhead, told.bulkhead, "bulkhead"),
     )
+    if parts.fallback is not None:
+        parts.fallback._judged_apart = True
     _name_the_bound(parts, config)
     return parts
 

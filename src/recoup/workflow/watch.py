@@ -3,6 +3,7 @@
 account (outermost)   opens and closes the record of the execution
   fallback
     outcome           did the function answer, or has a fallback to? tells on_error and on_alert
+      the fallback's judging of results, if it does that: a result that is turned down is a failure
       compensation
         undoing       is compensation about to run?
           deadline, retry
@@ -181,6 +182,7 @@ def between(parts: Layers, tell: Callable[..., None], tell_async: Callable[..., 
     ordered = (
         parts.fallback,
         Outcome(tell, tell_async),
+        None if parts.fallback is None else parts.fallback._judging,
         parts.compensation,
         None if parts.compensation is None else Undoing(parts.compensation),
         parts.deadline,

@@ -60,6 +60,7 @@ BAD: list[tuple[str, Any, type[Exception], str]] = [
     ("skip_on", [BaseException], ValueError, "skip_on must not list BaseException: it is control flow"),
     ("skip_on", "x", TypeError, "skip_on must be an exception type, a list of them"),
     ("fallback_on_timeout", "yes", TypeError, "fallback_on_timeout must be True or False, not 'yes' (str)"),
+    ("fallback_on_result", "empty", TypeError, "fallback_on_result must be callable or None, not 'empty' (str)"),
     ("value_given", 1, TypeError, "value_given must be True or False, not 1 (int)"),
     ("value_given", True, ValueError, "value_given=True needs fallback_value"),
 ]
@@ -116,6 +117,7 @@ def test_defaults() -> None:
         "fallback_on_exceptions": None,
         "skip_on": None,
         "fallback_on_timeout": True,
+        "fallback_on_result": None,
         "value_given": False,
     }
 

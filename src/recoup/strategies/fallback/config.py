@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 from recoup._core import checks, conditions
 from recoup.strategies.fallback.sources import takes_error
-from recoup.typing import ConditionSpec, Seconds  # noqa: TC001 - typing.get_type_hints looks for them here
+from recoup.typing import ConditionSpec, Predicate, Seconds  # noqa: TC001 - typing.get_type_hints looks for them here
 
 __all__ = ["FallbackConfig"]
 
@@ -52,6 +52,10 @@ class FallbackConfig:
         fallback_on_exceptions: Which errors are answered: a type, a list of types, a predicate or a condition (`when`).
             Short name in decorators: `on`. Default `None`: every `Exception`, an open circuit included.
         skip_on: Errors that are never answered, whatever the other fields say. Default `None`: none.
+        fallback_on_result: Predicate of the result; true means that the result will not do and is answered like a
+            failure, with an `UnacceptableResult` as the error, whatever the other fields say. If nothing else has an
+            answer, the result is given all the same. An error in the predicate propagates. Not for generators. Default
+            `None`: every result will do.
         fallback_on_timeout: Whether timeouts (`TimeoutError`, `DeadlineExceeded`) are answered; it decides whatever
             `fallback_on_exceptions` says. Default True.
         value_given: Whether `fallback_value` counts. Default `None`: it does if it is given.
@@ -79,6 +83,7 @@ class FallbackConfig:
     fallback_on_exceptions: ConditionSpec | None = None
     skip_on: ConditionSpec | None = None
     fallback_on_timeout: bool = True
+    fallback_on_result: Predicate | None = None
     value_given: bool | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -96,6 +101,9 @@ class FallbackConfig:
         _check_service(self)
         put(self, "cache_ttl", checks.duration("cache_ttl", self.cache_ttl, zero=False))
         checks.count("cache_size", self.cache_size)
+        checks.callback("fallback_on_result", self.fallback_on_result)
+        if checks.awaitable_callback(self.fallback_on_result):
+            raise TypeError("fallback_on_result must be a plain function of the result, not an async one")
         for argument in ("fallback_on_exceptions", "skip_on"):
             if getattr(self, argument) is not None:
                 conditions.compiled(argument, getattr(self, argument))
@@ -162,3 +170,4 @@ if TYPE_CHECKING:
         fallback_on_exceptions: ConditionSpec | None
         skip_on: ConditionSpec | None
         fallback_on_timeout: bool
+        fallback_on_result: Predicate | None

@@ -44,6 +44,11 @@ def check_target(config: FallbackConfig, colour: Colour, target: Any) -> None:
         _check_parameter(target, config.service_argument)
     if not colour.is_stream:
         return
+    if config.fallback_on_result is not None:
+        raise TypeError(
+            f"fallback_on_result cannot judge {described(target)}, a generator: it has no result; "
+            "let the generator raise instead"
+        )
     if config.use_cache:
         raise TypeError(
             f"use_cache cannot remember what {described(target)} yields, a generator: its items can be taken "

@@ -95,9 +95,7 @@ class FallbackPlan:
             )
 
     def begin(self, error: Exception) -> tuple[Source, ...]:
-        """List what is to be asked about an error; nothing if it is not one to answer."""
-        if not self.rules.matches(error):
-            return ()
+        """List what is to be asked about an error that is one to answer."""
         if self._hint:
             note(error, self._hint)
         return self._sources

@@ -15,7 +15,7 @@ from recoup._core.keys import Keys
 from recoup._core.options import same
 from recoup._core.store import Entry, Store, shareable
 from recoup._core.strategy import Pump, Strategy, Worst
-from recoup.strategies.fallback import answers, fitting, pumps
+from recoup.strategies.fallback import answers, fitting, judging, pumps
 from recoup.strategies.fallback.config import FallbackConfig
 from recoup.strategies.fallback.sources import listed
 from recoup.strategies.fallback.state import Rules, Site, last_word
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
     from recoup._core.strategy import Place
+    from recoup.errors import UnacceptableResult
     from recoup.strategies.fallback.sources import Source
 
 __all__ = ["Fallback"]
@@ -71,6 +72,8 @@ class Fallback(Strategy):
         self._sites: WeakKeyDictionary[Site, None] = WeakKeyDictionary()
         lifetime = checks.duration("cache_ttl", config.cache_ttl)
         self._store = Store(config.cache_size, lifetime) if config.use_cache else None
+        self._judging = None if config.fallback_on_result is None else judging.Judging(self._judged)
+        self._judged_apart = False  # a workflow has layers of its own between the parts of a fallback
         self._complained = False
         self._told: set[tuple[str, str]] = set()
 
@@ -126,6 +129,8 @@ class Fallback(Strategy):
         fitting.check_sources(config)
         old, new = fitting.waits(self.config), fitting.waits(config)
         suited = {f"whether {each} is async": (old[each], new[each]) for each in old}
+        judges = self.config.fallback_on_result is not None, config.fallback_on_result is not None
+        suited["whether there is a fallback_on_result"] = judges
         same(self, use_cache=(self.config.use_cache, config.use_cache), **suited)
         for each in self._sites.keyrefs():  # a list, whatever other threads decorate meanwhile
             site = each()
@@ -148,7 +153,9 @@ class Fallback(Strategy):
         self._sites[site] = None
 
         def begin(error: Exception) -> tuple[Source, ...]:
-            return () if mode.active and mode.off() else site.plan(self._rules).begin(error)
+            if (mode.active and mode.off()) or not self._answers(error):
+                return ()
+            return site.plan(self._rules).begin(error)
 
         cells = (begin, settle, self._failed, self._used)
         layers = [Pump(factory, cells if place.colour.is_stream else (self._at_once, *cells))]
@@ -156,6 +163,10 @@ class Fallback(Strategy):
             remembering = pumps.remembering_async if place.colour.is_async else pumps.remembering
             keys = Keys(place.target, None, self._complain)
             layers.append(Pump(remembering, (keys.of, self._recall, partial(self._keep, keys))))
+        if self._judging is not None:
+            accepting = judging.accepting_async if place.colour.is_async else judging.accepting
+            layers.insert(0, Pump(accepting, (partial(judging.spurned, key=id(self)),)))
+            layers.extend([] if self._judged_apart else self._judging._pumps(place))
         return layers
 
     def _accept(self, colour: Colour, target: object) -> None:
@@ -173,9 +184,11 @@ class Fallback(Strategy):
         which = "every Exception" if config.fallback_on_exceptions is None else str(when(config.fallback_on_exceptions))
         timeouts = "timeouts too" if config.fallback_on_timeout else "but no timeouts"
         spared = "" if config.skip_on is None else f", never {when(config.skip_on)}"
+        judges = [] if config.fallback_on_result is None else ["answers results that fallback_on_result turns down"]
         return [
             f"answers a failure with {', else '.join(source for source, there in given.items() if there)}",
             f"answers {which}, {timeouts}{spared}",
+            *judges,
         ]
 
     def _worst(self, inner: Worst, colour: Colour) -> Worst:  # noqa: ARG002 - the same in every colour
@@ -191,15 +204,27 @@ class Fallback(Strategy):
 
     def _at_once(self, error: Exception) -> Entry | None:
         """Answer quickly, if there is a value to answer with, and nothing else to do or to find out."""
-        if mode.active or emit.listeners:
+        if mode.active or emit.listeners or self._judging is not None:
             return None
         return self._rules.at_once.get(type(error))
+
+    def _answers(self, error: Exception) -> bool:
+        """Tell whether an error, or a result that was turned down, is one to answer."""
+        turned_down = judging.spurned(error, id(self))
+        return self._rules.matches(error) if turned_down is None else turned_down.failure is None
+
+    def _judged(self, result: Any) -> UnacceptableResult | None:
+        """Turn a result down, or accept it with None."""
+        predicate = self.config.fallback_on_result
+        if predicate is None or (mode.active and mode.off()):
+            return None
+        return judging.judged(predicate, id(self), result)
 
     def _recall(self, key: Hashable | None, error: Exception) -> Entry | None:
         """Look for an earlier success of a call that has failed."""
         store = self._store
         assert store is not None  # noqa: S101 - the pump is only there with a store
-        if key is None or (mode.active and mode.off()) or not self._rules.matches(error):
+        if key is None or (mode.active and mode.off()) or not self._answers(error):
             return None
         try:
             entry = store.fresh(key, clock.monotonic())
