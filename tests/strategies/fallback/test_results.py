@@ -156,7 +156,7 @@ def test_what_is_refused() -> None:
         return True
 
     with pytest.raises(TypeError, match="fallback_on_result must be a plain function of the result"):
-        FallbackConfig(fallback_value=1, fallback_on_result=later)
+        FallbackConfig(fallback_value=1, fallback_on_result=later)  # type: ignore[arg-type]  # that is the matter
     with pytest.raises(TypeError, match=r"fallback_on_result cannot judge .* a generator"):
 
         @fallback(fallback_value=[], fallback_on_result=empty)
