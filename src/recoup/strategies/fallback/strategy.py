@@ -157,8 +157,9 @@ class Fallback(Strategy):
                 return ()
             return site.plan(self._rules).begin(error)
 
+        at_once = self._at_once if self._judging is None else _not_at_once
         cells = (begin, settle, self._failed, self._used)
-        layers = [Pump(factory, cells if place.colour.is_stream else (self._at_once, *cells))]
+        layers = [Pump(factory, cells if place.colour.is_stream else (at_once, *cells))]
         if self._store is not None:
             remembering = pumps.remembering_async if place.colour.is_async else pumps.remembering
             keys = Keys(place.target, None, self._complain)
@@ -204,7 +205,7 @@ class Fallback(Strategy):
 
     def _at_once(self, error: Exception) -> Entry | None:
         """Answer quickly, if there is a value to answer with, and nothing else to do or to find out."""
-        if mode.active or emit.listeners or self._judging is not None:
+        if mode.active or emit.listeners:
             return None
         return self._rules.at_once.get(type(error))
 
@@ -289,3 +290,7 @@ class Fallback(Strategy):
             RuntimeWarning,
             stacklevel=2,
         )
+
+
+def _not_at_once(error: Exception) -> None:
+    """Answer nothing at once: results that were turned down are told apart first."""
