@@ -35,7 +35,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["AsyncioWaiter", "TaskWaiter", "ThreadWaiter", "TrioWaiter", "Waiter", "at_fork", "for_task", "for_thread"]
+__all__ = [
+    "AsyncioWaiter",
+    "TaskWaiter",
+    "ThreadWaiter",
+    "TrioWaiter",
+    "Waiter",
+    "at_fork",
+    "for_task",
+    "for_thread",
+    "loop_here",
+]
 
 
 class Waiter(Protocol):
@@ -193,6 +203,13 @@ def for_task() -> TaskWaiter:
     import asyncio  # noqa: PLC0415 - 45 ms that a program without asyncio should not pay
 
     return AsyncioWaiter(asyncio.get_running_loop())
+
+
+def loop_here() -> AbstractEventLoop | None:
+    """Give the running event loop of asyncio; `None` if there is none."""
+    asyncio = sys.modules.get("asyncio")
+    loop: AbstractEventLoop | None = None if asyncio is None else asyncio._get_running_loop()
+    return loop
 
 
 class Forkable(Protocol):

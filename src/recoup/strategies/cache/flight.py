@@ -16,6 +16,8 @@ from collections import deque
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from recoup._core.store import Entry
     from recoup._core.waiting import Waiter
 
@@ -48,9 +50,10 @@ class Flight:
         waiting: Who is to be woken.
         outcome: How it ended; `None` until then.
         awaits: The flights that its leader, or something that its leader runs, waits for.
+        home: The event loop in which its leader calls; `None` for another library, or none.
     """
 
-    __slots__ = ("_lead", "awaits", "crew", "outcome", "waiting")
+    __slots__ = ("_lead", "awaits", "crew", "home", "outcome", "waiting")
 
     def __init__(self) -> None:
         self._lead = deque((True,))
@@ -58,6 +61,12 @@ class Flight:
         self.waiting: dict[Waiter, None] = {}
         self.outcome: Entry | Failed | _Through | None = None
         self.awaits: list[Flight] = []
+        self.home: AbstractEventLoop | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether its leader will never come back: its loop was closed over it, and somebody keeps its task."""
+        return self.home is not None and self.home.is_closed()
 
     @property
     def idle(self) -> bool:

@@ -13,6 +13,7 @@ error, in whose traceback there is the frame that holds the run (G11).
 from __future__ import annotations
 
 from recoup._core.store import Entry, shareable
+from recoup._core.waiting import for_task, loop_here
 from recoup.errors import is_refusal
 from recoup.strategies.cache.copies import copied
 from recoup.strategies.cache.flight import THROUGH, Failed, Flight
@@ -66,13 +67,26 @@ class Run:
         stale: The answer, if it is an old one and this call has to see to a new one.
     """
 
-    __slots__ = ("_awaited", "_flight", "_lead", "_make", "_shelf", "_slot", "answer", "leads", "stale", "waiter")
+    __slots__ = (
+        "_awaited",
+        "_flight",
+        "_lead",
+        "_lost",
+        "_make",
+        "_shelf",
+        "_slot",
+        "answer",
+        "leads",
+        "stale",
+        "waiter",
+    )
 
     def __init__(self, shelf: Shelf, make: Callable[[], Waiter]) -> None:
         self._shelf = shelf
         self._make = make
         self._slot: Slot | None = None
         self._flight: Flight | None = None
+        self._lost: Flight | None = None  # one that was found without a leader
         self._lead: Lead | None = None
         self._awaited: list[Flight] = []
         self.leads = False
@@ -86,9 +100,11 @@ class Run:
         if slot.entry is not None and self._weigh(slot.entry, now):
             return
         flight = slot.busy
+        assert flight is None or isinstance(flight, Flight)  # noqa: S101 - nobody else puts anything there
+        if flight is not None and flight.lost:
+            self._lost, flight = flight, None
         if flight is None or flight.idle:
             flight = slot.busy = Flight()
-        assert isinstance(flight, Flight)  # noqa: S101 - nobody else puts anything there
         self.leads = flight.take()
         if self.leads or self.answer is None:
             flight.crew.append(True)
@@ -109,6 +125,9 @@ class Run:
     def ready(self) -> Run | None:
         """Begin what was decided on arrival; give this run, or None to call past the cache."""
         flight = self._flight
+        if self._lost is not None:  # now, without the lock: those who wait for it call by themselves
+            self._lost.land(THROUGH)
+            self._lost = None
         if flight is None:  # it has its answer
             return self
         if not self.leads:
@@ -124,6 +143,8 @@ class Run:
         """Lead, in this context."""
         assert self._flight is not None  # noqa: S101 - only who takes part may lead
         self._lead = Lead(self._flight)
+        if self.stale is None and self._make is for_task:  # refreshes are seen to by who starts them
+            self._flight.home = loop_here()
 
     def woken(self, in_time: bool) -> bool:  # noqa: FBT001 - it is the answer of a wait
         """Come back from a wait; tell whether it was in vain: the time is over, and nothing has come."""
