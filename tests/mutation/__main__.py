@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import time
@@ -41,7 +42,7 @@ def suite_of(name: str) -> list[str]:
     ]
 
 
-def examine(name: str, jobs: int, step: int) -> bool:
+def examine(name: str, jobs: int, step: int, only: str) -> bool:
     """Run the mutants of one file and tell about those that survive; True if all is well."""
     room, stem = name.split("/")
     known, began = accepted(name), time.monotonic()
@@ -58,7 +59,7 @@ def examine(name: str, jobs: int, step: int) -> bool:
         if caught and mutant.key in known:
             say(f"  found, though the list says that it is not: {mutant.key}")
 
-    failing = run(path_of(name), f"recoup.strategies.{room}.{stem}", suite_of(name), tell, jobs, step)
+    failing = run(path_of(name), f"recoup.strategies.{room}.{stem}", suite_of(name), tell, jobs, step, re.compile(only))
     for test in failing:
         say(f"  left out, because it fails without any mutant: {test}")
     total = len(found) + len(survived)
@@ -81,6 +82,9 @@ def main() -> int:
     parser.add_argument("files", nargs="*", help=f"ROOM/FILE; all by default: {', '.join(files())}")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes at once")
     parser.add_argument("--step", type=int, default=1, help="take every so manieth mutant only, for a first look")
+    parser.add_argument(
+        "--only", default="", help="take mutants whose names match this regular expression, to see again"
+    )
     given = parser.parse_args()
     names = given.files or files()
     if unknown := set(names) - set(files()):
@@ -90,8 +94,8 @@ def main() -> int:
     if len(names) == 1:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
-        return not examine(names[0], given.jobs, given.step)
-    options = ["--jobs", str(given.jobs), "--step", str(given.step)]
+        return not examine(names[0], given.jobs, given.step, given.only)
+    options = ["--jobs", str(given.jobs), "--step", str(given.step), f"--only={given.only}"]
     return max(
         subprocess.run([sys.executable, "-m", "tests.mutation", name, *options], check=False).returncode
         for name in names

@@ -14,6 +14,7 @@ import gc
 import importlib.abc
 import importlib.util
 import os
+import re
 import signal
 import sys
 import threading
@@ -42,6 +43,8 @@ SLOWEST = (
 # recoup is a plugin of pytest's, which would import all of it by itself to rewrite the assertions, past any mutant.
 PLAIN = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-o", "faulthandler_timeout=60", "--assert=plain"]
 NEVER = 3  # the exit code of a process that has never imported its mutant
+
+ALL = re.compile("")
 
 Outcome = Callable[[Mutant, bool], None]
 
@@ -201,7 +204,15 @@ class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         exec(self._code, module.__dict__)  # noqa: S102 - this is what a loader does
 
 
-def run(path: Path, module: str, tests: Sequence[str], tell: Outcome, jobs: int, step: int = 1) -> list[str]:
+def run(
+    path: Path,
+    module: str,
+    tests: Sequence[str],
+    tell: Outcome,
+    jobs: int,
+    step: int = 1,
+    only: re.Pattern[str] = ALL,
+) -> list[str]:
     """Run all mutants of a file; nothing of recoup may be imported yet.
 
     Args:
@@ -211,11 +222,12 @@ def run(path: Path, module: str, tests: Sequence[str], tell: Outcome, jobs: int,
         tell: Told about each: whether it was found.
         jobs: How many at once.
         step: Only every so manieth mutant, for a first look.
+        only: And of those only the ones whose names match, for another look.
 
     Returns:
         Tests that fail without any mutant; they are left out.
     """
-    found = mutants(path.read_text(), str(path))[::step]
+    found = [each for each in mutants(path.read_text(), str(path))[::step] if only.search(each.key)]
     plugin = Plugin(path, [each for each in found if each.inside], tell, jobs)
 
     def whole(mutant: Mutant) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
-from itertools import count
+from itertools import count, islice
 from typing import Any
 
 import pytest
@@ -78,6 +79,58 @@ def test_a_clock_that_goes_back_a_little_touches_only_what_is_ahead() -> None:
     assert fed([(1, 0.0), (2, 12.0), (3, 11.0)]) == [False, False, False]
 
 
+def test_a_clock_that_goes_backwards_leaves_numbers_alone() -> None:
+    """It restarts the ages of all failures ahead of it, how many there may be, and says nothing of calls (G12)."""
+    made = window(threshold=6, size=100)
+    for number in (20, 30, 40, 50):
+        made.failed(number, 1000.0 + number)
+    made.failed(60, 25.0)
+    assert made.recent(60, 30.0) == [(40, 5.0), (30, 5.0), (20, 5.0), (10, 5.0), (0, 5.0)]
+
+
+def test_recent_failures_come_in_order() -> None:
+    """The oldest comes first, with calls and seconds since, also when the ring has gone round (C10)."""
+    made = window(threshold=3, size=50, duration=100.0)
+    told = []
+    for number, now in ((1, 1.0), (3, 10.0), (7, 20.0), (12, 40.0), (20, 60.0)):
+        made.failed(number, now)
+        told.append(made.recent(21, 61.0))
+    assert told == [
+        [(20, 60.0)],
+        [(20, 60.0), (18, 51.0)],
+        [(20, 60.0), (18, 51.0), (14, 41.0)],
+        [(18, 51.0), (14, 41.0), (9, 21.0)],
+        [(14, 41.0), (9, 21.0), (1, 1.0)],
+    ]
+    assert made.recent(62, 140.0) == [(42, 80.0)], "those are 50 calls ago, or more, or 100 seconds"
+    assert window().recent(5, 5.0) == []
+
+
+def test_failures_are_put_in_as_they_were_taken_out() -> None:
+    """Those that are in the window go on where they were; those out of it, or of unknown number, are left out (C10)."""
+    made = window(threshold=3, size=5)
+    assert made.load(20, [(9, 9.0), (5, 8.0), (None, 7.0), (4, 6.0), (1, 2.0)], 100.0) == 19
+    assert made.recent(20, 100.0) == [(4, 6.0), (1, 2.0)]
+    assert not made.failed(22, 101.0), "the first of them is six calls ago"
+    assert made.failed(23, 101.0)
+    full = window(threshold=2, size=5)
+    assert full.load(20, [(4, 6.0), (3, 5.0), (2, 2.0)], 100.0) == 18
+    assert full.recent(20, 100.0) == [(3, 5.0), (2, 2.0)]
+    assert full.failed(21, 101.0)
+    assert full.recent(21, 101.0) == [(3, 3.0), (0, 0.0)]
+
+
+def test_failures_of_a_window_without_numbers() -> None:
+    """Where calls do not matter, only seconds are told, and no number is needed to go on (C10)."""
+    made = FailureWindow(3, math.inf, 10.0)
+    assert made.load(0, [(None, 9.0), (4, 6.0)], 100.0) == -math.inf
+    assert made.recent(0, 100.5) == [(None, 9.5), (None, 6.5)]
+    assert made.failed(1, 100.5)
+    empty = window()
+    assert empty.load(20, [(9, 9.0), (None, 1.0)], 100.0) == -math.inf
+    assert empty.recent(20, 100.0) == []
+
+
 @pytest.mark.parametrize("locked", [False, True])
 def test_each_number_is_given_once(locked: bool) -> None:
     """Numbers are exact under threads, with the lock of a build without GIL as well (C10)."""
@@ -117,6 +170,9 @@ def test_some_numbers_are_taken_from_all(locked: bool) -> None:
         *(4, 5, None),
     ]
     assert list(some(source, 0)) == []
+    endless = some(source, 10**30)
+    assert next(endless) == 6
+    assert isinstance(endless, islice) is not locked, "a lock is taken where the source has one, and only there"
 
 
 def test_looking_at_a_tally_does_not_change_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from inspect import isfunction
 
 import pytest
 
@@ -143,6 +144,36 @@ def test_ticks() -> None:
     assert [ticks(locked=True)() for _ in range(2)] == [1, 1]
     number = ticks(locked=True)
     assert [number(), number()] == [1, 2]
+
+
+def test_ticks_take_a_lock_only_where_counting_is_not_atomic() -> None:
+    """A healthy call pays for none under the GIL; without one it needs it (L2)."""
+    gil = getattr(sys, "_is_gil_enabled", lambda: True)()
+    assert not isfunction(ticks(locked=False))
+    assert isfunction(ticks(locked=True))
+    assert isfunction(ticks()) is not gil
+
+
+@pytest.mark.parametrize("seconds", [24.0, 30.0, 96.0, 1000.0])
+@pytest.mark.parametrize("at", [47.0, 48.0, 49.5])
+def test_another_window_keeps_the_age_of_each_call(seconds: float, at: float) -> None:
+    """What is in the window and would be in the new one goes when it would have gone, by its slice (B5)."""
+    made, width = balance(seconds=48.0), seconds / SLICES
+    moments = [moment for moment in range(0, 46, 2) if moment > at - 48]  # those before are forgotten by then
+    for moment in moments:
+        made.record(moment + 0.5, accepted=moment % 4 == 0)
+    made.reconfigure(2.0, seconds, at)
+    running = at % 2  # the slice that is going on
+    ages = {moment: max(0.0, running + (at - running - moment) - 2) for moment in moments}  # of its newest call
+    goes = {moment: at + seconds - int(age / width) * width for moment, age in ages.items() if age < seconds}
+    for step in range(SLICES + 1):
+        now = at + step * width + 1e-6
+        there = [moment for moment, end in goes.items() if end > now]
+        made.odds(now)
+        assert (made.requests, made.accepts) == (len(there), sum(moment % 4 == 0 for moment in there)), step
+        if step == 0:
+            assert there
+    assert made.requests == 0
 
 
 def test_memory_is_fixed() -> None:
