@@ -79,6 +79,12 @@ class DeadlinePart(Part):
     def made(self) -> TimeLimiter:
         return TimeLimiter(DeadlineConfig(self.dice.choice((0.2, 1.0, 3.0, 30.0))), name=self.name)
 
+    def layer(self, plain: bool) -> Any:
+        # A plain function would run in a thread of its own, which nobody can schedule.
+        if not plain:
+            return self.strategy
+        return TimeLimiter(DeadlineConfig(self.strategy.config.seconds, mode="cooperative"), name=self.name)
+
     def departs(self, passing: Pass, error: BaseException | None, result: Any) -> None:
         took, allowed = self.now - passing.at, self.strategy.config.seconds
         late = took - allowed - passing.operation.cleanup

@@ -66,7 +66,7 @@ class BreakerPart(Part):
             tell()
             await asyncio.sleep(0.05)
 
-        return self.dice.choice((tell, tell_slowly))
+        return self.dice.choice((tell, tell if self.world.mixed else tell_slowly))
 
     def circuit(self, passing: Pass) -> Any:
         """Give the circuit that a call goes through."""

@@ -7,6 +7,8 @@ from tests.simulation.attempts import DeadlinePart, RetryPart
 from tests.simulation.breakers import BreakerPart, KeyedBreakerPart
 from tests.simulation.gates import BulkheadPart
 from tests.simulation.rates import LimiterPart, ThrottlePart
+from tests.simulation.undoing import CompensationPart
+from tests.simulation.workflows import WorkflowPart
 
 __all__ = ["KINDS"]
 
@@ -14,6 +16,7 @@ KINDS = (
     BreakerPart,
     BulkheadPart,
     CachePart,
+    CompensationPart,
     DeadlinePart,
     FallbackPart,
     HedgePart,
@@ -21,4 +24,5 @@ KINDS = (
     LimiterPart,
     RetryPart,
     ThrottlePart,
+    WorkflowPart,
 )

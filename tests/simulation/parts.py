@@ -7,12 +7,9 @@ from collections import Counter
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from recoup._core.strategy import Pump, Strategy
+from tests.simulation.spies import Spy
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
-
-    from recoup._core.strategy import Place
     from tests.simulation.world import Operation, World
 
 __all__ = ["Part", "Pass", "Violation"]
@@ -48,39 +45,6 @@ class Pass:
         self.error: BaseException | None = None
 
 
-class Spy(Strategy):
-    """A layer that sees what goes in and what comes out; being a layer, it leaves the stack one stack."""
-
-    kind: ClassVar[str] = "spy"
-
-    def __init__(self, begin: Callable[[Any], Any], end: Callable[[Any, BaseException | None, Any], None]) -> None:
-        super().__init__()
-        self._watch = (begin, end)
-
-    def _pumps(self, place: Place) -> Sequence[Pump]:
-        return [Pump(spying_async, self._watch)]
-
-
-def spying_async(
-    fn: Callable[..., Awaitable[Any]],
-    begin: Callable[[Any], Any],
-    end: Callable[[Any, BaseException | None, Any], None],
-) -> Callable[..., Awaitable[Any]]:
-    """Say when a call begins, and how it ends."""
-
-    async def spying(*args: Any, **kwargs: Any) -> Any:
-        token = begin(*args, **kwargs)
-        try:
-            result = await fn(*args, **kwargs)
-        except BaseException as error:
-            end(token, error, None)
-            raise
-        end(token, None, result)
-        return result
-
-    return spying
-
-
 class Part:
     """A strategy under watch.
 
@@ -92,6 +56,8 @@ class Part:
     """
 
     kind: ClassVar[str] = ""
+    plain: ClassVar[bool] = True  # whether plain functions may have it
+    streams: ClassVar[bool] = True  # whether generators may
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -107,11 +73,19 @@ class Part:
         """Make the strategy, with a random configuration."""
         raise NotImplementedError
 
-    def around(self, fn: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        """Put the strategy round a function, with a spy on either side."""
-        watched = self.strategy(Spy(self._enters, self._leaves)(fn))
-        wrapped: Callable[..., Awaitable[Any]] = Spy(self._arrives, self._departs)(watched)
-        return wrapped
+    def around(self, fn: Any, *, plain: bool = False) -> Any:
+        """Put the strategy round a function of any colour, with a spy on either side.
+
+        Args:
+            fn: The function.
+            plain: Whether it is not async.
+        """
+        watched = self.layer(plain)(Spy(self._enters, self._leaves)(fn))
+        return Spy(self._arrives, self._departs)(watched)
+
+    def layer(self, plain: bool) -> Any:
+        """Give the strategy object for a function of a colour: the same for all, if it can be."""
+        return self.strategy
 
     @property
     def now(self) -> float:

@@ -8,14 +8,19 @@ from typing import TYPE_CHECKING, Any
 from recoup._core import scopes
 from recoup.strategies.bulkhead.seats import Seats
 from recoup.strategies.bulkhead.state import Gate
+from recoup.strategies.bulkhead.visit import Visit
 from recoup.strategies.cache.flight import Flight
 from recoup.strategies.circuit_breaker.permits import Lease
 from recoup.strategies.circuit_breaker.phases import HalfOpen
+from recoup.strategies.compensation.steps import Steps
 from recoup.strategies.hedge.crew import AsyncioCrew
 from recoup.strategies.hedge.state import HedgeRun
 from recoup.strategies.rate_limit import state as buckets
 from recoup.strategies.retry.state import RetryRun
+from recoup.strategies.retry.streams import Once
 from recoup.strategies.throttle.state import Balance
+from recoup.workflow.metrics import Metrics
+from tests.simulation.threads import HandWaiter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -214,3 +219,42 @@ def calls_counted_twice(patch: pytest.MonkeyPatch) -> None:
             self.requests += 1
 
     patch.setattr(Balance, "_add", twice)
+
+
+@plants("had to be")
+def steps_undone_in_their_order(patch: pytest.MonkeyPatch) -> None:
+    """A saga that fails undoes the first step first."""
+    fail = Steps.fail
+    patch.setattr(Steps, "fail", lambda self: fail(self)[::-1])
+
+
+@plants("had to be")
+def steps_of_the_cancelled_kept(patch: pytest.MonkeyPatch) -> None:
+    """A saga whose last step fails forgets the one before it."""
+    fail = Steps.fail
+    patch.setattr(Steps, "fail", lambda self: fail(self)[1:])
+
+
+@plants("after 1")
+def items_that_come_twice(patch: pytest.MonkeyPatch) -> None:
+    """A stream that fails after some items begins anew."""
+    patch.setattr(Once, "ends", lambda self, cursor, error: False)
+
+
+@plants("wait")
+def interrupted_threads_stay_in_the_queue(patch: pytest.MonkeyPatch) -> None:
+    """A thread that is interrupted while it waits for a place does not leave the line."""
+    leave = Visit.leave
+
+    def stay(self: Visit) -> None:
+        if not isinstance(self.ticket.waiter, HandWaiter):
+            leave(self)
+
+    patch.setattr(Visit, "leave", stay)
+
+
+@plants("executions")
+def executions_counted_twice(patch: pytest.MonkeyPatch) -> None:
+    """A workflow counts what was cut off as if it had come to something."""
+    ended = Metrics.ended
+    patch.setattr(Metrics, "ended", lambda self, record, cut=False: ended(self, record))

@@ -14,6 +14,7 @@ from recoup import StackWarning
 from recoup._core import clock as seam
 from tests.simulation.parts import Violation
 from tests.simulation.schedule import SeededLoop
+from tests.simulation.threads import hands
 from tests.simulation.world import World
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def simulate(seed: int, only: tuple[str, ...] | None = None) -> World:
         Violation: If a rule was broken; its text says how to see it again.
     """
     world = World(seed, only)
-    with world.clock, drawing_from(seed), warnings.catch_warnings():
+    with world.clock, hands(), drawing_from(seed), warnings.catch_warnings():
         warnings.simplefilter("ignore", StackWarning)  # any order has to work, a bad one too
         world.build()
         order = world.dice.choice(("usual", "tasks", "lots"))

@@ -65,6 +65,9 @@ class SeededLoop(VirtualEventLoop):
             # A private name of asyncio, the same since 3.4: `_run_once` takes each handle from there by `popleft`.
             self.__dict__["_ready"] = Lottery(dice, look)
 
+    def _patience(self) -> float:
+        return 0  # threads run only while the loop stands still
+
     def _run_once(self) -> None:
         inherited: Any = super()  # not public, so not in the types
         inherited._run_once()

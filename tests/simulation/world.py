@@ -8,10 +8,12 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from recoup import RecoveryError
-from recoup.testing import VirtualClock
 from tests.simulation.kinds import KINDS
 from tests.simulation.parts import Violation
 from tests.simulation.schedule import counted
+from tests.simulation.services import Answer, Fault, Services
+from tests.simulation.stacks import Stack, Trip
+from tests.simulation.threads import Hand, HandClock, Interrupt
 
 if TYPE_CHECKING:
     from tests.simulation.parts import Part
@@ -22,18 +24,6 @@ OPERATIONS = 50
 HORIZON = 1_000.0  # virtual seconds; no configuration lets an operation take a tenth of it
 
 
-class Fault(Exception):
-    """What the service raises."""
-
-
-class Answer:
-    """What the service returns."""
-
-    def __init__(self, key: int, at: float) -> None:
-        self.key = key
-        self.at = at
-
-
 class Operation:
     """One call through a stack.
 
@@ -41,13 +31,18 @@ class Operation:
         key: What it is about.
         cancelled: Whether it was cancelled before it had ended.
         cleanup: Seconds that the service took at most, in this operation, to be cancelled.
+        streams: Whether it asks for items, one after another.
+        plain: Whether it is made in a thread.
+        trip: The saga that it is a step of.
     """
 
-    def __init__(self, number: int, key: int) -> None:
+    def __init__(self, number: int, key: int, trip: Trip | None = None) -> None:
         self.number = number
         self.key = key
         self.cancelled = False
         self.cleanup = 0.0
+        self.streams = self.plain = False
+        self.trip = trip
 
     def __repr__(self) -> str:
         return f"operation {self.number}"
@@ -65,7 +60,8 @@ class World:
         self.seed = seed
         self.only = only
         self.dice = random.Random(seed)
-        self.clock = VirtualClock()
+        self.mixed = self.dice.random() < 0.4  # whether plain functions take part, in threads
+        self.clock = HandClock()
         self.began = self.clock.monotonic()
         self.steps = self.faults = self.cancellations = self.begun = self.ended = 0
         self.failing = 0.3  # the share of failures at the moment
@@ -92,7 +88,7 @@ class World:
 
     def describe(self) -> str:
         """Tell what the stacks are, outermost first."""
-        stacks = " | ".join(" > ".join(part.kind for part in stack) for stack in self.stacks)
+        stacks = " | ".join(map(str, self.stacks))
         return f"{stacks}; " + "; ".join(repr(getattr(part.strategy, "config", part.strategy)) for part in self.parts)
 
     def build(self) -> None:
@@ -100,51 +96,24 @@ class World:
         dice = self.dice
         known = [kind for kind in KINDS if self.only is None or kind.kind in self.only]
         chosen = dice.sample(known, dice.randint(1, min(5, len(known))))
-        self.parts: list[Part] = []
-        self.stacks: list[list[Part]] = []
-        self.parts.extend(kind(self) for kind in chosen)
-        self.stacks.append(self.parts)
+        self.services = Services(self)
+        self.parts: list[Part] = [kind(self) for kind in chosen]
+        self.stacks: list[Stack] = [Stack(self, self.parts)]
+        # In the same order as in the first: two locks taken in two orders is the user's mistake.
         if len(self.parts) > 1 and dice.random() < 0.5:
-            # In the same order as in the other: two locks taken in two orders is the user's mistake.
-            self.stacks.append([part for part in self.parts if dice.random() < 0.6] or self.parts[:1])
-        self._calls = []
-        for stack in self.stacks:
-            call: Any = self._service_function()
-            for part in reversed(stack):
-                call = part.around(call)
-            self._calls.append(call)
+            self._stack([part for part in self.parts if dice.random() < 0.6] or self.parts[:1])
+        if dice.random() < 0.4:
+            self._stack(self.parts, streams=True)
+        if self.mixed:
+            self._stack(self.parts, plain=True)
+            if dice.random() < 0.4:
+                self._stack(self.parts, plain=True, streams=True)
 
-    def _service_function(self) -> Any:
-        async def service(operation: Operation) -> Any:
-            return await self._serve(operation)
-
-        return service
-
-    async def _serve(self, operation: Operation) -> Answer:
-        dice = self.dice
-        if not self.faults:  # a seed without a fault, or without a cancellation, shows little: so these come first
-            self.faults += 1
-            raise Fault(f"of {operation}")
-        waits, fails = dice.random() < 0.8 or not self.cancellations, dice.random() < self.failing
-        slow = dice.choice((0.0, 0.0, 0.1, 0.5, 2.0, 20.0)) if self.cancellations else 2.0
-        cleanup = dice.choice((0.0, 0.0, 0.0, 0.3))
-        try:
-            if waits:
-                await asyncio.sleep(slow)
-        except asyncio.CancelledError:
-            operation.cleanup = max(operation.cleanup, cleanup)
-            if cleanup:
-                await asyncio.sleep(cleanup)
-            raise
-        if fails:
-            self.faults += 1
-            raise Fault(f"of {operation}")
-        return Answer(operation.key, self.clock.monotonic())
-
-    async def stand_in(self, operation: Operation) -> Answer:
-        """Answer instead of the service, which takes a moment."""
-        await asyncio.sleep(self.dice.choice((0.0, 0.05)))
-        return Answer(operation.key, self.clock.monotonic())
+    def _stack(self, parts: list[Part], *, plain: bool = False, streams: bool = False) -> None:
+        """Add a stack of those parts that it can have, if there are any."""
+        fit = [part for part in parts if (part.plain or not plain) and (part.streams or not streams)]
+        if fit:
+            self.stacks.append(Stack(self, fit, plain=plain, streams=streams))
 
     async def client(self) -> None:
         """Make one operation after another; none is the last before there was a fault and a cancellation."""
@@ -163,18 +132,29 @@ class World:
     async def _operate(self, operation: Operation) -> None:
         dice = self.dice
         at = dice.randrange(6) if dice.random() < 0.3 else None
+        stack = dice.choice(self.stacks if self.cancellations else self.stacks[:1])
         if not self.cancellations:
             at = 0
-        call = dice.choice(self._calls)
+
+        def interrupt() -> None:
+            self.say(f"{operation} is cancelled")
+            self.cancellations += 1
+            operation.cancelled = True
 
         def cancel() -> None:
             if task.cancel():
-                self.say(f"{operation} is cancelled")
-                self.cancellations += 1
-                operation.cancelled = True
+                interrupt()
 
-        task = asyncio.ensure_future(counted(call(operation), at, cancel))
-        self.say(f"{operation} begins")
+        work: Any
+        if stack.plain:
+            at = None if at is None else at % 3  # a thread waits less often than a task
+            work = Hand(lambda: stack.call_plain(operation), at, interrupt).result()
+        elif stack.undoes and dice.random() < 0.3:
+            work = counted(Trip(self, stack, operation).made(), at, cancel)
+        else:
+            work = counted(stack.call(operation), at, cancel)
+        task = asyncio.ensure_future(work)
+        self.say(f"{operation} begins, {stack}")
         self.running[operation] = None
         try:
             await task
@@ -196,6 +176,8 @@ class World:
         self.say(f"{operation} ended: {error!r}")
         if isinstance(error, Violation):
             raise error
+        if isinstance(error, Interrupt) and operation.cancelled:
+            return
         if operation.cancelled:
             raise self.violation(f"{operation} swallowed its cancellation and ended with {error or task.result()!r}")
         if error is None:
