@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
 
+from recoup._core import waiting
 from recoup.errors import CompensationError, DeadlineExceeded
-from recoup.strategies.compensation.state import GRACE, Ledger, Notice, Undo, noticed
+from recoup.strategies.compensation.state import GRACE, Ledger, Notice, Tally, Undo, noticed
 
 
 def action() -> None:
@@ -280,3 +282,27 @@ def test_callbacks_stand_round_the_actions(start: Any, complete: Any, expected: 
     """Callbacks run once, round the actions; without actions there are none."""
     assert "".join(type(task).__name__[0] for task in noticed([undo()], start, complete)) == expected
     assert noticed([], start, complete) == []
+
+
+def test_a_fork_finds_a_count_that_nobody_holds() -> None:
+    """Another thread of the parent may have been counting; the child has its number, and a lock of its own (G18)."""
+    tally = Tally()
+    tally.count()
+    held, release = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with tally._lock:
+            held.set()
+            release.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    try:
+        assert tally in waiting._forkable
+        tally.after_fork()  # as in the child
+        tally.count()
+        assert tally.total == 2
+    finally:
+        release.set()
+        thread.join()

@@ -84,8 +84,7 @@ def test_a_wait_for_what_just_fills_the_windows_ahead() -> None:
 
 def test_a_wait_for_less_than_the_windows_ahead_hold() -> None:
     """Weights from before the limit fell, more than a window now, are told no less than nothing (B5's way)."""
-    state = window(2)
-    assert state.take(1, 100.0)
+    state = full_window(2)
     assert state.wait(3, 100.0, 1, 9) == 2.0  # two windows, and all of the others are in them
 
 
