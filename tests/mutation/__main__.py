@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import re
 import subprocess
@@ -42,7 +43,7 @@ def suite_of(name: str) -> list[str]:
     ]
 
 
-def examine(name: str, jobs: int, step: int, only: str) -> bool:
+def examine(name: str, given: argparse.Namespace) -> bool:
     """Run the mutants of one file and tell about those that survive; True if all is well."""
     room, stem = name.split("/")
     known, began = accepted(name), time.monotonic()
@@ -59,7 +60,8 @@ def examine(name: str, jobs: int, step: int, only: str) -> bool:
         if caught and mutant.key in known:
             say(f"  found, though the list says that it is not: {mutant.key}")
 
-    failing = run(path_of(name), f"recoup.strategies.{room}.{stem}", suite_of(name), tell, jobs, step, re.compile(only))
+    module, only = f"recoup.strategies.{room}.{stem}", re.compile(given.only)
+    failing = run(path_of(name), module, suite_of(name), tell, given.jobs, given.step, only, given.slowest)
     for test in failing:
         say(f"  left out, because it fails without any mutant: {test}")
     total = len(found) + len(survived)
@@ -85,6 +87,9 @@ def main() -> int:
     parser.add_argument(
         "--only", default="", help="take mutants whose names match this regular expression, to see again"
     )
+    parser.add_argument(
+        "--slowest", type=float, default=math.inf, help="leave out tests that take more seconds than this"
+    )
     given = parser.parse_args()
     names = given.files or files()
     if unknown := set(names) - set(files()):
@@ -94,8 +99,15 @@ def main() -> int:
     if len(names) == 1:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
-        return not examine(names[0], given.jobs, given.step, given.only)
-    options = ["--jobs", str(given.jobs), "--step", str(given.step), f"--only={given.only}"]
+        return not examine(names[0], given)
+    options = [
+        "--jobs",
+        str(given.jobs),
+        "--step",
+        str(given.step),
+        f"--only={given.only}",
+        f"--slowest={given.slowest}",
+    ]
     return max(
         subprocess.run([sys.executable, "-m", "tests.mutation", name, *options], check=False).returncode
         for name in names

@@ -13,6 +13,7 @@ from __future__ import annotations
 import gc
 import importlib.abc
 import importlib.util
+import math
 import os
 import re
 import signal
@@ -87,11 +88,12 @@ class Tracer:
 class Plugin:
     """Runs mutants in place of the tests, once these are collected."""
 
-    def __init__(self, path: Path, found: Sequence[Mutant], tell: Outcome, jobs: int) -> None:
+    def __init__(self, path: Path, found: Sequence[Mutant], tell: Outcome, jobs: int, slowest: float) -> None:
         self._path = path
         self._found = found
         self._tell = tell
         self._jobs = jobs
+        self._slowest = slowest
         self._seconds: dict[Any, float] = {}
         self._lines: dict[Any, set[int]] = {}
         self.failing: list[str] = []
@@ -139,8 +141,9 @@ class Plugin:
 
     def _face(self, session: pytest.Session, items: Sequence[pytest.Item], mutant: Mutant) -> bool:
         swap(self._path, mutant.code)
-        facing = [item for item in items if mutant.line in self._lines.get(item, (mutant.line,))]
-        return any(_fails(session, item) for item in facing or items)
+        facing = [item for item in items if mutant.line in self._lines.get(item, (mutant.line,))] or items
+        quick = [item for item in facing if self._seconds[item] <= self._slowest]
+        return any(_fails(session, item) for item in quick or facing)
 
 
 def _fails(session: pytest.Session, item: pytest.Item) -> bool:
@@ -213,6 +216,7 @@ def run(
     jobs: int,
     step: int = 1,
     only: re.Pattern[str] = ALL,
+    slowest: float = math.inf,
 ) -> list[str]:
     """Run all mutants of a file; nothing of recoup may be imported yet.
 
@@ -224,12 +228,13 @@ def run(
         jobs: How many at once.
         step: Only every so manieth mutant, for a first look.
         only: And of those only the ones whose names match, for another look.
+        slowest: Seconds: tests that took longer when nothing was wrong are left out, where a quicker one runs the line.
 
     Returns:
         Tests that fail without any mutant; they are left out.
     """
     found = [each for each in mutants(path.read_text(), str(path))[::step] if only.search(each.key)]
-    plugin = Plugin(path, [each for each in found if each.inside], tell, jobs)
+    plugin = Plugin(path, [each for each in found if each.inside], tell, jobs, slowest)
 
     def whole(mutant: Mutant) -> None:
         pid = os.fork()
