@@ -39,6 +39,15 @@ def test_a_late_failure_counts_for_nothing() -> None:
     assert made.failed(late, 0.0, ValueError("no")) is False
 
 
+def test_calls_are_not_slow_unless_somebody_says_so() -> None:
+    """Who does not time calls brings no slow ones (C2)."""
+    made = Circuit(ruled(failure_threshold=100, slow_call_rate=0.5, slow_call_duration=1.0, minimum_calls=3))
+    made.failed(permit(made, 0.0), 0.0, ValueError("no"))
+    made.succeeded(permit(made, 0.0), 0.0)
+    made.succeeded(permit(made, 0.0), 0.0, slow=True)
+    assert made.shares(0.0)[1] == 1 / 3
+
+
 def test_an_open_circuit_is_saved_whole() -> None:
     """How long it still refuses, how long altogether, the how manieth time, and why, with its age (C10)."""
     made = opened(10.0)
