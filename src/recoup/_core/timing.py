@@ -69,7 +69,9 @@ def current_deadline() -> Deadline | None:
     >>> current_deadline() is None
     True
     """
-    deadline = _first_open(_innermost.get())
+    deadline = _innermost.get()
+    if deadline is not None and not deadline.open:
+        deadline = _first_open(deadline)
     return None if deadline is None else tightest(deadline)
 
 
@@ -79,7 +81,7 @@ def time_left() -> float | None:
     Returns:
         Seconds, 0.0 at the least; `None` if there is no deadline.
     """
-    deadline = current_deadline()
+    deadline = None if _innermost.get() is None else current_deadline()
     return None if deadline is None else deadline.remaining()
 
 

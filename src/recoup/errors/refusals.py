@@ -118,7 +118,9 @@ class BulkheadFullError(BulkheadTimeoutError):
     """
 
     def __init__(self, *, name: str, max_concurrent: int, max_queue_size: int) -> None:
-        super().__init__(name=name, max_concurrent=max_concurrent)
+        # Not by way of three classes: who sheds load refuses a lot.
+        self.name, self.retry_after = name, None
+        self.max_concurrent, self.waited = max_concurrent, 0.0
         self.max_queue_size = max_queue_size
 
     def __str__(self) -> str:
@@ -141,7 +143,7 @@ class RateLimitExceeded(Refusal):
     retry_after: float
 
     def __init__(self, *, name: str, retry_after: float, rate: int, per: float, patience: float) -> None:
-        super().__init__(name=name, retry_after=retry_after)
+        self.name, self.retry_after = name, retry_after  # not by way of two classes: who sheds load refuses a lot
         self.rate, self.per, self.patience = rate, per, patience
 
     def __str__(self) -> str:

@@ -235,7 +235,7 @@ class Gate:
     def _join(self, ticket: Ticket) -> bool:
         if self._enter(ticket):
             return True
-        if len(self.queue) >= self._most_waiting:
+        if self.queue and len(self.queue) >= self._most_waiting:
             self._sweep()
         if ticket.waiter is None or len(self.queue) >= self._most_waiting:
             self._rejected += 1

@@ -31,7 +31,7 @@ class Visit:
         gate: The gate.
         config: The limits of the bulkhead.
         name: Its name.
-        waiter: Who waits; `None` if there is no room in the queue anyway.
+        waiter: Who waits.
         patience: Seconds that it waits at most.
         pooled: Whether the call also needs a thread.
         waited: Records how long calls wait, if anybody wants to know.
@@ -97,16 +97,12 @@ class Visit:
 
     def refusal(self) -> Exception:
         """Make the error of a call that got no place, and tell listeners about it."""
-        name, limit = self._name, self._gate.seats.limit
-        if self._joined and self._deadline is not None:
+        if not self._joined:
+            return _full(self._name, self._gate, self._config)
+        if self._deadline is not None:
             return timing.exceeded(self._deadline, started=False)
-        if emit.listeners:
-            from recoup.events import CallRefused  # noqa: PLC0415 - nobody pays for events who does not listen
-
-            emit.tell(CallRefused(name, "bulkhead", None))
-        if self._joined:
-            return BulkheadTimeoutError(name=name, max_concurrent=limit, waited=self.patience)
-        return BulkheadFullError(name=name, max_concurrent=limit, max_queue_size=self._config.max_queue_size)
+        _tell_refused(self._name)
+        return BulkheadTimeoutError(name=self._name, max_concurrent=self._gate.seats.limit, waited=self.patience)
 
 
 def wait(self: Bulkhead, *, pooled: bool = False) -> Place:
@@ -119,6 +115,8 @@ def wait(self: Bulkhead, *, pooled: bool = False) -> Place:
     """
     if mode.active and mode.off():
         return uncounted()
+    if len(self._gate.queue) >= self.config.max_queue_size:
+        return _now_or_never(self, pooled=pooled)
     visit = _begun(self, waiting.for_thread, pooled=pooled)
     try:
         if visit.queued() and not visit.ticket.waiter.wait(visit.patience):
@@ -136,6 +134,8 @@ async def wait_async(self: Bulkhead, *, pooled: bool = False) -> Place:
     """Queue up for a place in async code; raises what `wait` raises."""
     if mode.active and mode.off():
         return uncounted()
+    if len(self._gate.queue) >= self.config.max_queue_size:
+        return _now_or_never(self, pooled=pooled)
     visit = _begun(self, waiting.for_task, pooled=pooled)
     try:
         if visit.queued():
@@ -153,12 +153,38 @@ async def wait_async(self: Bulkhead, *, pooled: bool = False) -> Place:
 
 def _begun(bulkhead: Bulkhead, waiter: Callable[[], Any], *, pooled: bool) -> Visit:
     gate, config = bulkhead._gate, bulkhead.config
-    crowded = len(gate.queue) >= config.max_queue_size  # then a refusal need not cost a waiter
     waited = None if bulkhead._meter is None else bulkhead._meter.waited
     patience: Any = config.queue_timeout
     if config.overload_timeout is not None and gate.queue.overloaded():
         patience = config.overload_timeout
-    visit = Visit(gate, config, bulkhead.name, None if crowded else waiter(), patience, pooled=pooled, waited=waited)
+    visit = Visit(gate, config, bulkhead.name, waiter(), patience, pooled=pooled, waited=waited)
     if bulkhead._ranked is not None:
         visit.ticket.rank = bulkhead._ranked()
     return visit
+
+
+def _now_or_never(bulkhead: Bulkhead, *, pooled: bool) -> Place:
+    """Get a place that has come free just now, or refuse: the queue is full, so that nothing has to be made to wait."""
+    gate, ticket = bulkhead._gate, Ticket(None, pooled=pooled)
+    try:
+        gate.join(ticket)
+        place = ticket.place
+    except BaseException:
+        gate.leave(ticket)
+        raise
+    if place is None:
+        raise _full(bulkhead.name, gate, bulkhead.config)
+    return place
+
+
+def _full(name: str, gate: Gate, config: BulkheadConfig) -> BulkheadFullError:
+    """Make the error of a call that was refused at once, and tell listeners about it."""
+    _tell_refused(name)
+    return BulkheadFullError(name=name, max_concurrent=gate.seats.limit, max_queue_size=config.max_queue_size)
+
+
+def _tell_refused(name: str) -> None:
+    if emit.listeners:
+        from recoup.events import CallRefused  # noqa: PLC0415 - nobody pays for events who does not listen
+
+        emit.tell(CallRefused(name, "bulkhead", None))

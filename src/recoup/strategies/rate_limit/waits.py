@@ -57,15 +57,15 @@ def _claimed(limiter: RateLimiter, demand: Demand, make: Callable[[], Any]) -> T
     """
     if mode.active and mode.off():
         return None
-    longest: Any = limiter.config.max_wait
-    left = timing.time_left()
-    claim = limiter._desk.claim(demand, longest, math.inf if left is None else left, make)
+    desk, left = limiter._desk, timing.time_left()
+    longest: Any = desk.config.max_wait
+    claim = desk.claim(demand, longest, math.inf if left is None else left, make)
     if claim is None:
         return None
     if not isinstance(claim, Turn):
         raise _refusal(limiter, claim, longest if left is None else min(left, longest))
     if mode.active and mode.instant():
-        limiter._desk.give_back(claim)
+        desk.give_back(claim)
         return None
     return claim
 
@@ -99,6 +99,6 @@ def _refusal(limiter: RateLimiter, seconds: float, patience: float) -> RateLimit
         from recoup.events import CallRefused  # noqa: PLC0415 - nobody pays for events who does not listen
 
         emit.tell(CallRefused(limiter.name, "rate_limit", seconds))
-    config = limiter.config
+    config = limiter._desk.config
     per: Any = config.per
     return RateLimitExceeded(name=limiter.name, retry_after=seconds, rate=config.rate, per=per, patience=patience)

@@ -61,7 +61,7 @@ def _looked_into(executor: RetryExecutor, run: RetryRun, error: Exception) -> Re
         nesting.mark(error, plan.key, executor.name, run.attempts)
     elif nesting.may_be_marked(error):
         run.tells = True
-    else:
+    elif run.delay is not None:
         plan.met(error)
     return run
 
