@@ -35,6 +35,7 @@ def test_a_run_begins_with_nothing() -> None:
     run.recheck(0.0, "limit")
     run.ended(end)
     assert (end.__cause__, end.__context__, getattr(end, "__notes__", [])) == (None, None, [])
+    assert not vars(end), "nobody is to blame"
     assert run.last("result") == "result"
 
 
@@ -51,7 +52,7 @@ def test_an_error_that_is_not_retried_is_not_where_results_are_judged() -> None:
 @pytest.mark.parametrize("looks", [False, True])
 def test_waits_follow_the_backoff(kind: str, looks: bool) -> None:
     """The n-th wait is the backoff's n-th, whether an error is seen to quickly or closely (R5)."""
-    options: dict[str, Any] = {"backoff_strategy": kind, "max_attempts": 9, "max_delay": 1000.0}
+    options: dict[str, Any] = {"backoff_strategy": kind, "max_attempts": 9, "initial_delay": 3.0, "max_delay": 1000.0}
     if looks:
         options["abort_on"] = lambda error: False
     run, backoff = begun(**options), Backoff(RetryConfig(**options))
@@ -133,6 +134,15 @@ def test_a_predicate_that_raised_ends_the_run() -> None:
     assert run.delay is None
     with pytest.raises(ZeroDivisionError):
         run.last("result")
+
+
+def test_a_result_that_was_judged_leaves_the_decision_alone() -> None:
+    """Only a predicate that raised takes the wait away (R4)."""
+    run = begun(retry_on_result=lambda result: result is None)
+    rejection: Any = run.plan.judge(None)
+    run.failed(rejection, 100.0, None, DICE)
+    assert not run.unjudged(rejection)
+    assert run.delay == 1.0
 
 
 def test_a_success_that_paid_nothing_gets_nothing_back() -> None:
