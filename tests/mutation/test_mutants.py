@@ -106,20 +106,22 @@ SMALL += "\nclass Never:\n    def used(self):\n        return 1\n"
 TESTS = "from sample import larger, more\n\ndef test_larger():\n    assert larger(1, 2) == 2 == larger(2, 1)\n"
 TESTS += "\ndef test_more():\n    assert more(1) == 2\n"
 RUN = """
+import re
 import sys
 from pathlib import Path
 from tests.mutation.running import run
 found = {}
 out = sys.__stdout__
-run(Path(sys.argv[1]), "sample", [sys.argv[2]], lambda mutant, caught: found.__setitem__(mutant.key, caught), 2)
+tell = lambda mutant, caught: found.__setitem__(mutant.key, caught)
+run(Path(sys.argv[1]), "sample", [sys.argv[2]], tell, 2, only=re.compile(sys.argv[3]), slowest=float(sys.argv[4]))
 sys.stderr.write(repr(found))
 """
 
 
-def examine(tmp_path: Path) -> subprocess.CompletedProcess[str]:
+def examine(tmp_path: Path, only: str = "", slowest: str = "inf") -> subprocess.CompletedProcess[str]:
     (tmp_path / "sample.py").write_text(SMALL)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
-    args = [sys.executable, "-c", RUN, str(tmp_path / "sample.py"), str(tmp_path / "test_sample.py")]
+    args = [sys.executable, "-c", RUN, str(tmp_path / "sample.py"), str(tmp_path / "test_sample.py"), only, slowest]
     return subprocess.run(args, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -149,3 +151,19 @@ def test_a_mutant_that_is_not_imported_proves_nothing(tmp_path: Path) -> None:
     done = examine(tmp_path)
     assert done.returncode
     assert done.stderr.splitlines()[-1] == "RuntimeError: nothing imports sample, or something else did first"
+
+
+@pytest.mark.slow
+def test_another_look_at_some_of_them_by_the_quick_tests(tmp_path: Path) -> None:
+    """Only what matches is tried; slow tests count where no quick one runs the line."""
+    slow = "\n\ndef test_slow():\n    time.sleep(0.3)\n    assert larger(1, 0) == 1\n    assert more(1) == 2\n"
+    (tmp_path / "test_sample.py").write_text(
+        "import time\nfrom sample import larger, more\n\ndef test_quick():\n    larger(0, 1)\n" + slow
+    )
+    done = examine(tmp_path, "^(more|larger): `a", "0.2")
+    assert eval(done.stderr.splitlines()[-1]) == {  # noqa: S307 - our own text
+        "more: `a + BASE` -> `a - BASE`": True,
+        "larger: `a > b` -> `a >= b`": False,
+        "larger: `a > b` -> `a < b`": False,
+        "larger: `a > b` -> `not a > b`": False,
+    }
