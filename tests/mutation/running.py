@@ -44,6 +44,7 @@ SLOWEST = (
 # Whoever hangs is ended from outside; a test that is traced on a busy machine is only slow.
 # recoup is a plugin of pytest's, which would import all of it by itself to rewrite the assertions, past any mutant.
 PLAIN = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "-o", "faulthandler_timeout=0", "--assert=plain"]
+WATCHING = 4  # our number among the tools that may watch a program
 NEVER = 3  # the exit code of a process that has never imported its mutant
 
 ALL = re.compile("")
@@ -51,18 +52,25 @@ ALL = re.compile("")
 Outcome = Callable[[Mutant, bool], None]
 
 
+def functions_of(path: str) -> list[FunctionType]:
+    """List all functions of a file that live."""
+    return [each for each in gc.get_objects() if type(each) is FunctionType and each.__code__.co_filename == path]
+
+
 def swap(path: Path, code: CodeType) -> None:
     """Give every function of a file that lives the code of its namesake."""
     new = {(each.co_qualname, each.co_firstlineno): each for each in codes(code)}
-    for function in gc.get_objects():
-        if type(function) is FunctionType and function.__code__.co_filename == str(path):
-            fresh = new.get((function.__code__.co_qualname, function.__code__.co_firstlineno))
-            if fresh is not None:
-                function.__code__ = fresh
+    for function in functions_of(str(path)):
+        fresh = new.get((function.__code__.co_qualname, function.__code__.co_firstlineno))
+        if fresh is not None:
+            function.__code__ = fresh
 
 
 class Tracer:
-    """Notes which lines of a file each test runs."""
+    """Notes which lines of a file each test runs.
+
+    From Python 3.12 on, only the first run of each line in a test costs anything; before, each call of anything does.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = str(path)
@@ -76,13 +84,36 @@ class Tracer:
 
     def __enter__(self) -> Self:
         self.lines = set()
-        threading.settrace(self)
-        sys.settrace(self)
+        if sys.version_info >= (3, 12):
+            watch = sys.monitoring
+            if watch.get_tool(WATCHING) is None:
+                watch.use_tool_id(WATCHING, "mutants")
+                watch.register_callback(WATCHING, watch.events.LINE, self._line)
+                for function in functions_of(self._path):
+                    for code in codes(function.__code__):
+                        watch.set_local_events(WATCHING, code, watch.events.LINE)
+            watch.restart_events()
+        else:
+            threading.settrace(self)
+            sys.settrace(self)
         return self
 
     def __exit__(self, *error: object) -> None:
-        sys.settrace(None)
-        threading.settrace(None)
+        if sys.version_info < (3, 12):
+            sys.settrace(None)
+            threading.settrace(None)
+
+    def _line(self, _: CodeType, line: int) -> Any:
+        self.lines.add(line)
+        if sys.version_info >= (3, 12):
+            return sys.monitoring.DISABLE
+        return None
+
+    def done(self) -> None:
+        """Note nothing more."""
+        if sys.version_info >= (3, 12) and sys.monitoring.get_tool(WATCHING) is not None:
+            sys.monitoring.register_callback(WATCHING, sys.monitoring.events.LINE, None)
+            sys.monitoring.free_tool_id(WATCHING)
 
 
 class Plugin:
@@ -137,6 +168,7 @@ class Plugin:
                 self.failing.append(item.nodeid)
                 continue
             healthy.append(item)
+        tracer.done()
         return sorted(healthy, key=self._seconds.__getitem__)
 
     def _face(self, session: pytest.Session, items: Sequence[pytest.Item], mutant: Mutant) -> bool:
