@@ -127,7 +127,7 @@ def test_failures_of_a_window_without_numbers() -> None:
     assert made.recent(0, 100.5) == [(None, 9.5), (None, 6.5)]
     assert made.failed(1, 100.5)
     empty = window()
-    assert empty.load(20, [(9, 9.0), (None, 1.0)], 100.0) == -math.inf
+    assert empty.load(20, [(5, 9.0), (None, 1.0)], 100.0) == -math.inf
     assert empty.recent(20, 100.0) == []
 
 
