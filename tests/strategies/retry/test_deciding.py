@@ -65,6 +65,7 @@ def test_the_second_call_ends_as_the_first(both: Both, clock: VirtualClock, dela
     assert [each for each in clock.sleeps if each] == ([1, 2, 1, 2] if delay else [])
 
 
+@pytest.mark.usefixtures("clock")
 def test_a_single_attempt_is_none_too_few(both: Both) -> None:
     """The note counts it (R3, G3)."""
     function, _ = raising(both, Plain)
