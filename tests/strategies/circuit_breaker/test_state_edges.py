@@ -145,3 +145,55 @@ def test_a_fork_finds_a_lock_that_nobody_holds(siblings: int) -> None:
         thread.join()
     assert all(other.news is made.news for other in others)
     assert len(list(made.news)) == 1 + siblings
+
+
+def test_a_circuit_that_is_opened_by_hand_has_opened_once() -> None:
+    """It is the first opening, or the next one, and nothing has caused it (C8, C10)."""
+    made = Circuit(ruled(timeout=[1, 5, 20]))
+    made.trip(0.0, None)
+    assert (made.save(0.0).openings, made.save(0.0).cause) == (1, None)
+    made.trip(0.5, None)
+    assert made.save(0.5).openings == 1, "an open one only begins its time anew"
+    probed = opened()
+    assert permit(probed, 60.0)
+    probed.trip(60.0, None)
+    assert (probed.save(60.0).openings, probed.save(60.0).cause) == (2, None)
+
+
+def test_a_circuit_that_is_half_opened_by_hand_counts_as_opened() -> None:
+    """As if it had opened and its time was over; one that has opened by itself has not opened twice (C8, C10)."""
+    made = Circuit(ruled())
+    made.half_open(0.0)
+    assert (made.view(0.0)[0], made.save(0.0).openings) == (HALF_OPEN, 1)
+    made = opened()
+    made.half_open(5.0)
+    assert (made.view(5.0)[0], made.save(5.0).openings) == (HALF_OPEN, 1)
+
+
+def test_a_lost_probe_opens_the_circuit_before_a_hand_does() -> None:
+    """What has happened by itself is counted, whoever comes next (C5, C8)."""
+    tripped = opened(half_open_timeout=10)
+    lost = permit(tripped, 60.0)
+    tripped.trip(100.0, None)
+    assert tripped.counts.opened == 2
+    assert tripped.succeeded(lost, 100.0) is False
+    halved = opened(half_open_timeout=10)
+    lost = permit(halved, 60.0)
+    halved.half_open(100.0)
+    assert halved.view(100.0)[0] is HALF_OPEN
+    assert halved.counts.opened == 2
+    assert permit(halved, 100.0) is not None
+    assert halved.succeeded(lost, 100.0) is False
+
+
+def test_a_lost_probe_opens_a_circuit_before_it_is_held_with_others() -> None:
+    """A circuit that follows others into a hold has counted what happened to it before (C5, C9)."""
+    made = Circuit(ruled(half_open_timeout=10))
+    one = made.sibling()
+    assert one.failed(permit(one, 0.0), 0.0, ValueError("no"))
+    lost = permit(one, 60.0)
+    made.hold("all of them", FORCED_OPEN, 100.0)
+    one.follow(100.0)
+    assert one.view(100.0)[0] is FORCED_OPEN
+    assert made.counts.opened == 2
+    assert one.succeeded(lost, 100.0) is False
