@@ -155,3 +155,18 @@ def test_a_success_that_paid_nothing_gets_nothing_back() -> None:
     assert budget.tokens == 494, "what its success has put in is taken back, and nothing else is put in"
     payer.succeeded()
     assert budget.tokens == 498, "five came back, one of them for its success"
+
+
+def test_attempts_without_a_wait_give_others_a_turn_now_and_then() -> None:
+    """Every tenth, and not each one: a turn costs more than an attempt (R5)."""
+    run = begun(initial_delay=0.0, max_attempts=99)
+    turns = []
+    for attempt in range(1, 21):
+        run.attempts = attempt
+        run.goes_on(OSError(), DICE)
+        turns.append(run.waits)
+    assert turns == [attempt in (10, 20) for attempt in range(1, 21)]
+    patient = begun()
+    patient.attempts = 1
+    patient.goes_on(OSError(), DICE)
+    assert patient.waits
