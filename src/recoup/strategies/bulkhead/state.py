@@ -25,9 +25,9 @@ Rules:
 * After a fork the child begins anew; what its only thread holds from before counts for nothing (G18).
 
 The lock is held for a few steps, never while user code runs. (Waking is one of them: outside, places dropped on the way
-would wake each other's waiters in a recursion as deep as the queue is long.) A finaliser or a signal handler may
-interrupt those steps and come in here again; the thread holds the (reentrant) lock then, and nothing is decided: a
-newcomer who finds no free place is turned away, settling is left to the steps that were interrupted.
+would wake each other's waiters in a recursion as deep as the queue is long.) A finaliser or a signal handler may come
+in here again between them; the thread holds the (reentrant) lock then, and nothing is decided: a newcomer is turned
+away, settling is left to the steps that were interrupted.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from weakref import ref
 
 from recoup._core import waiting
 from recoup.strategies.bulkhead.seats import Seats
-from recoup.strategies.bulkhead.tickets import Counts, Place, Seat, Ticket
+from recoup.strategies.bulkhead.tickets import AGAIN, Counts, Place, Seat, Ticket
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Gate:
         """Go in or queue up: afterwards the ticket has a place, or its waiter will be woken when it has one.
 
         Returns:
-            False if the queue is full.
+            False if the queue is full; or if it is not, and the ticket has no waiter: that is `AGAIN` then.
         """
         return bool(self._decide(Gate._join, ticket))
 
@@ -152,8 +152,8 @@ class Gate:
     def counts(self) -> Counts:
         """Tell what was counted so far."""
         found: list[Counts] = []
-        if self._decide(Gate._count, found) is None:
-            self._count(found)  # in the midst of a decision: as good as can be told
+        if self._decide(Gate._count, found) is None:  # in the midst of a decision: as good as can be told
+            self._count(found)
         return found[0]
 
     def note(self, handler: Callable[[Gate, Any], object], subject: object) -> None:
@@ -171,8 +171,7 @@ class Gate:
         """Decide something alone, after doing what the notes say, and let in who may come in.
 
         Returns:
-            What the decision was; `None` if none was made, because another thread, or an interrupted step of this one
-            (that is all it can be with `blocking`), is deciding.
+            What it was; `None` if an interrupted step of this thread is deciding, or (without `blocking`) another one.
         """
         if self._owned():
             return None
@@ -225,7 +224,6 @@ class Gate:
                 self._forget(ticket)
 
     # Decisions (they answer something) and notes (nobody waits for an answer). All need the lock.
-
     def _nothing(self, _subject: None) -> bool:
         return True
 
@@ -235,21 +233,24 @@ class Gate:
     def _join(self, ticket: Ticket) -> bool:
         if self._enter(ticket):
             return True
-        if self.queue and len(self.queue) >= self._most_waiting:
-            self._sweep()
-        if ticket.waiter is None or len(self.queue) >= self._most_waiting:
+        if len(self.queue) >= self._most_waiting and not (self.queue and self._sweep()):
             self._rejected += 1
+            return False
+        if ticket.waiter is None:
+            ticket.waiter = AGAIN
             return False
         self.queue[ticket] = None
         return True
 
-    def _sweep(self) -> None:
-        """Take those out of a full queue whose loops were closed; now and then only, so that a refusal stays cheap."""
+    def _sweep(self) -> bool:
+        """Take out those whose loops were closed, but seldom (a refusal is to be cheap); tell whether there is room."""
         self._patience -= 1
-        if self._patience < 0:
-            for ticket in [each for each in self.queue if each.waiter.gone()]:
-                del self.queue[ticket]
-            self._patience = len(self.queue)
+        if self._patience >= 0:
+            return False
+        for ticket in [each for each in self.queue if each.waiter.gone()]:
+            del self.queue[ticket]
+        self._patience = len(self.queue)
+        return self._patience < self._most_waiting
 
     def _claim(self, ticket: Ticket) -> bool:
         if ticket.place is None:

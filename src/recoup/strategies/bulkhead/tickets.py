@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from recoup.strategies.bulkhead.state import Gate
 
-__all__ = ["Counts", "Place", "Seat", "Ticket", "uncounted"]
+__all__ = ["AGAIN", "Counts", "Place", "Seat", "Ticket", "uncounted"]
 
 
 class Counts(NamedTuple):
@@ -101,7 +101,7 @@ class Ticket:
     """One call that could not go straight in.
 
     Attributes:
-        waiter: Whom to wake; `None` for a call that will not wait.
+        waiter: Whom to wake; `None` for a call that will not wait, because the queue looked full; `AGAIN` if it is not.
         pooled: Whether the call also needs one of the gate's threads.
         place: What it was given; `None` while it waits.
         rank: What decides its turn, where that is not the order of arrival.
@@ -114,6 +114,10 @@ class Ticket:
         self.pooled = pooled
         self.place: Place | None = None
         self.rank: Any = None
+
+
+AGAIN: Any = object()
+"""Says that there is room in the queue, and that a waiter is worth its cost."""
 
 
 def uncounted() -> Place:

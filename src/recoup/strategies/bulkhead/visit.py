@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from recoup._core import clock, emit, mode, timing, waiting
 from recoup.errors import BulkheadFullError, BulkheadTimeoutError
-from recoup.strategies.bulkhead.tickets import Ticket, uncounted
+from recoup.strategies.bulkhead.tickets import AGAIN, Ticket, uncounted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -116,7 +116,9 @@ def wait(self: Bulkhead, *, pooled: bool = False) -> Place:
     if mode.active and mode.off():
         return uncounted()
     if len(self._gate.queue) >= self.config.max_queue_size:
-        return _now_or_never(self, pooled=pooled)
+        got = _now_or_never(self, pooled=pooled)
+        if got is not None:
+            return got
     visit = _begun(self, waiting.for_thread, pooled=pooled)
     try:
         if visit.queued() and not visit.ticket.waiter.wait(visit.patience):
@@ -135,7 +137,9 @@ async def wait_async(self: Bulkhead, *, pooled: bool = False) -> Place:
     if mode.active and mode.off():
         return uncounted()
     if len(self._gate.queue) >= self.config.max_queue_size:
-        return _now_or_never(self, pooled=pooled)
+        got = _now_or_never(self, pooled=pooled)
+        if got is not None:
+            return got
     visit = _begun(self, waiting.for_task, pooled=pooled)
     try:
         if visit.queued():
@@ -163,8 +167,12 @@ def _begun(bulkhead: Bulkhead, waiter: Callable[[], Any], *, pooled: bool) -> Vi
     return visit
 
 
-def _now_or_never(bulkhead: Bulkhead, *, pooled: bool) -> Place:
-    """Get a place that has come free just now, or refuse: the queue is full, so that nothing has to be made to wait."""
+def _now_or_never(bulkhead: Bulkhead, *, pooled: bool) -> Place | None:
+    """Get a place that has come free just now, or refuse: the queue is full, so that nothing has to be made to wait.
+
+    Returns:
+        The place; `None` if the queue is not full after all, because those who filled it were gone.
+    """
     gate, ticket = bulkhead._gate, Ticket(None, pooled=pooled)
     try:
         gate.join(ticket)
@@ -172,7 +180,7 @@ def _now_or_never(bulkhead: Bulkhead, *, pooled: bool) -> Place:
     except BaseException:
         gate.leave(ticket)
         raise
-    if place is None:
+    if place is None and ticket.waiter is not AGAIN:
         raise _full(bulkhead.name, gate, bulkhead.config)
     return place
 
