@@ -170,3 +170,18 @@ def test_attempts_without_a_wait_give_others_a_turn_now_and_then() -> None:
     patient.attempts = 1
     patient.goes_on(OSError(), DICE)
     assert patient.waits
+
+
+def test_an_error_is_marked_whenever_its_attempts_are_used_up() -> None:
+    """At once or after a while: it says what was tried, and those further out know that it was (R7, G3)."""
+    marks: list[dict[str, object]] = []
+    for now, seconds in ((100.0, "0"), (103.0, "3")):
+        run, error = begun(max_attempts=1), OSError()
+        run.attempts = 1
+        run.used_up(error, now, "fetch")
+        assert (run.delay, run.gave_up, run.reason) == (None, True, "max_attempts is 1")
+        marks.append({name: mark for name, mark in vars(error).items() if name != "__notes__"})
+        assert error.__notes__ == [
+            f"recoup: 1 attempt, given up {seconds} s after the first failure: max_attempts is 1"
+        ]
+    assert marks[0] == marks[1] != {}
