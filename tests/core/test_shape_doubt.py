@@ -95,6 +95,18 @@ def test_switch(monkeypatch: pytest.MonkeyPatch, value: str, expected: bool) -> 
     assert is_shaped(shape.build(pumps.retrying, user, user, []), pumps.retrying) is expected
 
 
+@pytest.mark.parametrize("parameters", ["a", "*args", "*args, **kwargs", "**kwargs", "*, key"])
+def test_switched_off_no_pump_in_a_stack_is_shaped(monkeypatch: pytest.MonkeyPatch, parameters: str) -> None:
+    """Whatever the function takes: also what a plain pump takes itself."""
+    names: dict[str, Any] = {}
+    exec(f"def function({parameters}): return 1", names)  # noqa: S102 - our own text
+    monkeypatch.setenv("RECOUP_SHAPE", "off")
+    pump = function = names["function"]
+    for inside in (True, True, False):
+        pump = shape.build(pumps.retrying, function, pump, [], inside=inside)
+        assert not is_shaped(pump, pumps.retrying)
+
+
 def test_factory_runs_once() -> None:
     """The factory runs once, shaped or not, and its errors are its own."""
     made: list[object] = []

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Colour", "colour_of", "described", "innermost"]
 
+_KINDS = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+
 
 class Colour(Enum):
     """How a callable gives its answer."""
@@ -66,9 +68,11 @@ def colour_of(target: object) -> Colour:
         TypeError: If it cannot be protected; the message says what to do instead.
     """
     if type(target) is FunctionType:
-        flags = target.__code__.co_flags
-        if not flags & (inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR):
-            return Colour.ASYNC if inspect.iscoroutinefunction(target) else Colour.SYNC
+        kind = target.__code__.co_flags & _KINDS
+        if kind == inspect.CO_COROUTINE:
+            return Colour.ASYNC
+        if not kind:  # a mark that says otherwise is an attribute
+            return Colour.ASYNC if target.__dict__ and inspect.iscoroutinefunction(target) else Colour.SYNC
     _refuse(target)
     function = innermost(target)
     if inspect.iscoroutinefunction(function):

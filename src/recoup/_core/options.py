@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["changed", "decorating", "same"]
 
+_defaults: dict[type[Any], Any] = {}
+"""The configs that say nothing, by class: one for all, because configs are frozen."""
+
 
 def changed(strategy: Strategy, config: Any, changes: Mapping[str, Any]) -> Any:
     """Give the config that `strategy.reconfigure(config, **changes)` asks for.
@@ -88,7 +91,8 @@ def decorating(
             f"@{label} was given a strategy, {target!r}, not a function: write one decorator above the other"
         )
     if bare and (callable(target) or hasattr(type(target), "__get__")):
-        return make(config())(target)
+        default = _defaults.get(config) or _defaults.setdefault(config, config())
+        return make(default)(target)
     wanted = f"a {config.__name__}, a {strategy.__name__} or keywords"
     raise TypeError(f"@{label} needs {wanted}, not {checks.shown(target)}")
 

@@ -67,10 +67,12 @@ def recover(target: Any, layer: Strategy) -> Any:
     if type(target) in (classmethod, staticmethod):
         return type(target)(recover(target.__func__, layer))
     known = _known(target)
-    if known is None:
+    if known is not None:
+        inside = known.layers + layers_of(known.target)
+    else:
         known = Rim(target, ())
+        inside = () if type(target) is FunctionType else layers_of(target)
     rim = Rim(known.target, (layer, *known.layers))
-    inside = known.layers + layers_of(known.target)
     if inside:
         _warn((layer, *inside), inside)
     if isinstance(rim.target, FunctionType):

@@ -89,7 +89,11 @@ def build(
         The pump. The factory ran exactly once. Defaults are those that `like` has now.
     """
     plain = factory(fn, *cells)
-    if type(like) is not FunctionType or os.environ.get("RECOUP_SHAPE") == "off":
+    if type(like) is not FunctionType:
+        return plain
+    # To ask costs more than to make the pump. Round a plain pump all stay plain, which its parameters show: but where
+    # they might be the function's own.
+    if (fn is like or like.__code__.co_flags & inspect.CO_VARARGS) and os.environ.get("RECOUP_SHAPE") == "off":
         return plain
     try:
         return _recast(factory, plain, like, fn, inside=inside)
@@ -101,8 +105,8 @@ def build(
 
 def _recast(factory: Any, plain: Any, like: FunctionType, fn: Any, *, inside: bool) -> FunctionType:
     """Make the plain pump anew with other parameters, round the same cells."""
-    shape = Shape.of(like.__code__)
-    if plain.__code__ not in factory.__code__.co_consts or Shape.of(fn.__code__) != shape:
+    shape = _shape(like.__code__)
+    if plain.__code__ not in factory.__code__.co_consts or not _alike(fn.__code__, like.__code__):
         raise ValueError(f"{factory.__qualname__} returned something else this time, or {fn} takes other arguments")
     if inside:
         code = _unnamed(factory, shape)
@@ -113,6 +117,29 @@ def _recast(factory: Any, plain: Any, like: FunctionType, fn: Any, *, inside: bo
     shaped.__kwdefaults__ = like.__kwdefaults__
     shaped.__qualname__ = like.__qualname__  # a TypeError about arguments names it, wherever in a stack it arises
     return shaped
+
+
+def _shape(code: CodeType) -> Shape:
+    """Do what `Shape.of` does; the pumps of one function ask one after the other."""
+    global _last  # noqa: PLW0603 - replaced as a whole, so that threads which come in between cost only time
+    known, shape = _last
+    if known is not code:
+        shape = Shape.of(code)
+        _last = (code, shape)
+    return shape
+
+
+def _alike(one: CodeType, other: CodeType) -> bool:
+    """Tell whether two functions have the same shape."""
+    return one is other or (
+        one.co_argcount == other.co_argcount
+        and one.co_kwonlyargcount == other.co_kwonlyargcount
+        and not (one.co_flags ^ other.co_flags) & (inspect.CO_VARARGS | inspect.CO_VARKEYWORDS)
+        and (not one.co_kwonlyargcount or Shape.of(one) == Shape.of(other))
+    )
+
+
+_last: tuple[CodeType | None, Shape] = (None, Shape(0, (), star=False, double_star=False))
 
 
 def _name(plain: Any, like: FunctionType, fn: Any) -> None:

@@ -97,9 +97,9 @@ class Strategy:
         Raises:
             TypeError: If it cannot be protected; the message says what to do instead.
         """
-        from recoup._core import rim  # noqa: PLC0415 - rim composes strategies: an import cycle otherwise
+        from recoup._core.rim import recover  # noqa: PLC0415 - rim composes strategies: an import cycle otherwise
 
-        wrapped: Decorated = rim.recover(target, self)
+        wrapped: Decorated = recover(target, self)
         if self._given_name is None:
             self._given_name = getattr(target, "__qualname__", None)
         return wrapped

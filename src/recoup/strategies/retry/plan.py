@@ -73,8 +73,7 @@ class RetryPlan:
         config: The configuration.
         key: What marks on errors and counts of a call are known by; the same for all plans of one executor.
         most: How many attempts there are; infinity if nothing limits them.
-        reason: Why retrying is over when these are used up, in words.
-        at_once: The note for a call that used them up in no time.
+        limit: What the limit of attempts is called where it was given.
         quick: Types of errors that are retried without a closer look, unless they are `slow` too.
         slow: Types of errors that need a closer look in any case.
         backoff: How long to wait.
@@ -93,13 +92,12 @@ class RetryPlan:
 
     __slots__ = (
         "_abort",
-        "_limit",
+        "_at_once",
         "_met",
         "_on",
         "_once",
         "_unsafe",
         "asks",
-        "at_once",
         "backoff",
         "budget",
         "careful",
@@ -109,11 +107,11 @@ class RetryPlan:
         "follows",
         "judges",
         "key",
+        "limit",
         "most",
         "obeys",
         "plain",
         "quick",
-        "reason",
         "slow",
         "tells",
         "waits",
@@ -135,6 +133,7 @@ class RetryPlan:
         self.changes = config.before_retry is not None
         self.most = math.inf if config.max_attempts is None else config.max_attempts
         self.limit = "max_attempts"
+        self._at_once = ("", "", "")
         self.tells = self.judges or config.on_retry is not None or config.on_failure is not None
         on, spared = conditions.types(config.retry_on_exceptions, (Exception,)), conditions.types(config.abort_on, ())
         looks = self.judges or self.careful or self.budget is not None or on is None or spared is None
@@ -147,15 +146,15 @@ class RetryPlan:
         self._abort = conditions.some("abort_on", config.abort_on, refusals=True, asynchronous=True)
 
     @property
-    def limit(self) -> str:
-        """Tell what the limit of attempts is called where it was given."""
-        return self._limit
+    def reason(self) -> str:
+        """Say why retrying is over when all attempts are used up."""
+        return f"{self.limit} is {self.most}"
 
-    @limit.setter
-    def limit(self, limit: str) -> None:
-        self._limit = limit
-        self.reason = f"{limit} is {self.most}"
-        self.at_once = PREFIX + words(self.most, 0.0, self.reason)
+    def at_once(self) -> tuple[str, str]:
+        """Give reason and note for a call that used up all attempts in no time; they are worded once."""
+        if self._at_once[0] != self.limit:
+            self._at_once = (self.limit, self.reason, PREFIX + words(self.most, 0.0, self.reason))
+        return self._at_once[1:]
 
     def retries(self, error: BaseException) -> bool:
         """Tell whether an error is one to retry; asked for errors only, not for results."""

@@ -152,10 +152,11 @@ class RetryRun:
     def used_up(self, error: BaseException, now: float, name: str) -> None:
         """Give up, because there are no attempts left, and mark the error; it is as for `goes_on`."""
         plan = self.plan
-        self.delay, self.gave_up, self.reason = None, True, plan.reason
+        self.delay, self.gave_up = None, True
         elapsed = now - self._since
         if elapsed < AT_ONCE and self.attempts == plan.most:
-            nesting.mark_first(error, plan.key, name, self.attempts, plan.at_once)
+            self.reason, text = plan.at_once()
+            nesting.mark_first(error, plan.key, name, self.attempts, text)
             return
         self.elapsed = max(0.0, elapsed)
         self._stop(error, plan.reason)
