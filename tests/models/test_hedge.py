@@ -48,7 +48,7 @@ class HedgedCalls(RuleBasedStateMachine):
         return tokens
 
     def decided(self) -> bool:
-        values = [outcome for outcome in self.outcomes.values() if outcome != "error"]
+        values = [outcome for outcome in self.outcomes.values() if outcome not in {"error", "bad"}]
         return bool(values) or len(self.outcomes) == len(self.started)
 
     def due(self) -> float | None:
@@ -73,17 +73,19 @@ class HedgedCalls(RuleBasedStateMachine):
         else:
             self.refused = True
 
-    @rule(which=st.integers(1, 4), success=st.booleans())
-    def end(self, which: int, success: bool) -> None:
+    @rule(which=st.integers(1, 4), how=st.sampled_from(["success", "error", "bad"]))
+    def end(self, which: int, how: str) -> None:
         if which > len(self.started) or which in self.outcomes:
             return
         first = not self.decided()
-        if success:
+        if how == "success":
             assert self.run.succeeded(which, f"value {which}", self.now) is first
+        elif how == "bad":
+            assert self.run.turned_down(which, f"bad {which}") is first
         else:
             self.run.failed(which, ValueError(which))
         if first:
-            self.outcomes[which] = f"value {which}" if success else "error"
+            self.outcomes[which] = f"value {which}" if how == "success" else how
 
     @rule(burst=st.integers(1, 3), budget=st.sampled_from([0.25, 0.5, 1.0]))
     def reconfigure(self, burst: int, budget: float) -> None:
@@ -99,11 +101,14 @@ class HedgedCalls(RuleBasedStateMachine):
     @precondition(lambda self: self.decided())
     @rule()
     def next_call(self) -> None:
-        values = [outcome for outcome in self.outcomes.values() if outcome != "error"]
+        values = [outcome for outcome in self.outcomes.values() if outcome not in {"error", "bad"}]
         error = self.run.outcome()
         if values:
             assert error is None
             assert self.run.value == values[0]
+        elif self.outcomes[1] == "bad":
+            assert error is None
+            assert self.run.value == "bad 1"
         else:
             assert error is not None
             assert error.args == (1,)

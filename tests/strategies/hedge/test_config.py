@@ -26,6 +26,7 @@ def test_defaults() -> None:
         "minimum_samples": 100,
         "window_size": 1000,
         "max_attempts": 2,
+        "failure_on_result": None,
         "budget": 0.1,
         "burst": 10,
         "grace": 0.1,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypedDict
 
 from recoup._core import checks
-from recoup.typing import Seconds  # noqa: TC001 - typing.get_type_hints looks for it here
+from recoup.typing import Predicate, Seconds  # noqa: TC001 - typing.get_type_hints looks for them here
 
 __all__ = ["Budget", "HedgeConfig"]
 
@@ -37,6 +37,9 @@ class HedgeConfig:
             `minimum_samples` if that is more.
         max_attempts: Attempts of one call in all, the first included; at least 2. Each later one starts a delay after
             the one before. Default 2.
+        failure_on_result: Predicate of the result; true means that the attempt has failed, and a better result of
+            another one is waited for. If all attempts fail, and the first one with such a result, that is given all the
+            same. An error in it propagates. Default `None`: every result is a success.
         budget: How many attempts may be added per call on average, above 0 and at most 1. Or a `RetryBudget`, shared
             with retries and other hedges: an added attempt costs what a retry costs, and calls put nothing in. Default
             0.1: at most a tenth more calls.
@@ -64,6 +67,7 @@ class HedgeConfig:
     minimum_samples: int = _LEAST_SAMPLES
     window_size: int = checks.DefaultInt(1000)
     max_attempts: int = 2
+    failure_on_result: Predicate | None = None
     budget: float | Budget = 0.1
     burst: int = 10
     grace: Seconds = 0.1
@@ -78,6 +82,9 @@ class HedgeConfig:
         object.__setattr__(self, "delay", checks.optional_duration("delay", self.delay))
         self._check_quantile()
         checks.size("max_attempts", self.max_attempts, low=2)
+        checks.callback("failure_on_result", self.failure_on_result)
+        if checks.awaitable_callback(self.failure_on_result):
+            raise TypeError("failure_on_result must be a plain function of the result, not an async one")
         if not callable(getattr(self.budget, "_spend", None)):
             object.__setattr__(self, "budget", checks.number("budget", self.budget, low=0, high=1, low_ok=False))
         checks.size("burst", self.burst)
@@ -113,6 +120,7 @@ if TYPE_CHECKING:
         minimum_samples: int
         window_size: int
         max_attempts: int
+        failure_on_result: Predicate | None
         budget: float | Budget
         burst: int
         grace: Seconds

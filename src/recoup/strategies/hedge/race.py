@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from recoup._core import clock, emit, mode, notes, timing
+from recoup._core.conditions import plainly
 from recoup.strategies.hedge.crew import crew_here
 from recoup.strategies.hedge.state import HedgeRun
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
     from typing import Any
 
     from recoup.strategies.hedge.crew import Crew
@@ -52,10 +53,14 @@ class Race:
                 finally:
                     run.over = True  # what comes from now on is nobody's
         except BaseException as error:
-            if run.winner and not isinstance(error, GeneratorExit):  # which must not await any more
-                await crew.leave_behind(run.value)
+            if not isinstance(error, GeneratorExit):  # which must not await any more
+                await _leave_behind(crew, run, [run.value] if run.winner else [])
             raise
-        return self._told(run)
+        try:
+            return self._told(run)
+        finally:
+            if run.spurned:
+                await _leave_behind(crew, run)
 
     async def _decide(self, crew: Crew, run: HedgeRun, call: Callable[[], Awaitable[Any]]) -> None:
         """Start attempts when they are due, until the call is decided."""
@@ -71,10 +76,12 @@ class Race:
             from recoup.events import HedgeStarted  # noqa: PLC0415 - paid for only when somebody listens
 
             emit.tell(HedgeStarted(self._hedge.name, attempt, run.delay))
-        crew.start(partial(_attempt, crew, run, call, attempt), partial(run.failed, attempt))
+        judge = self._config.failure_on_result
+        crew.start(partial(_attempt, crew, run, call, attempt, judge), partial(run.failed, attempt))
 
     def _told(self, run: HedgeRun) -> Any:
         """Return what the winner returned, or raise the error of the first attempt."""
+        stopped = run.control is not None
         error = run.outcome()
         if error is None:
             if run.winner > 1 and emit.listeners:
@@ -82,7 +89,7 @@ class Race:
 
                 emit.tell(HedgeWon(self._hedge.name, run.winner))
             return run.value
-        if run.attempts > 1 and isinstance(error, Exception):
+        if run.attempts > 1 and not stopped:
             text = f"all {run.attempts} attempts of hedge {self._hedge.name!r} failed; the first one's error"
             notes.note(error, text)
         try:
@@ -91,7 +98,19 @@ class Race:
             error = None  # its traceback holds this frame
 
 
-async def _attempt(crew: Crew, run: HedgeRun, call: Callable[[], Awaitable[Any]], attempt: int) -> None:
+async def _leave_behind(crew: Crew, run: HedgeRun, values: Iterable[Any] = ()) -> None:
+    """Close values that nobody takes, and the results that would not do, but for one that is taken all the same."""
+    given = () if values else (run.value,)
+    unwanted = {id(each): each for each in (*values, *run.spurned.values())}
+    run.spurned.clear()
+    for each in unwanted.values():
+        if not any(each is one for one in given):
+            await crew.leave_behind(each)
+
+
+async def _attempt(
+    crew: Crew, run: HedgeRun, call: Callable[[], Awaitable[Any]], attempt: int, judge: Callable[[Any], bool] | None
+) -> None:
     """Make one attempt, in a task of its own."""
     try:
         value = await call()
@@ -100,7 +119,22 @@ async def _attempt(crew: Crew, run: HedgeRun, call: Callable[[], Awaitable[Any]]
             raise
         run.failed(attempt, error)
     else:
-        if not run.succeeded(attempt, value, clock.monotonic()) and not (run.winner and value is run.value):
+        if judge is not None and _fails(run, judge, value):
+            taken = run.turned_down(attempt, value)
+        else:
+            taken = run.succeeded(attempt, value, clock.monotonic())
+        if not taken and not (run.winner and value is run.value):
             await crew.dispose(value)
     finally:
         crew.wake()
+
+
+def _fails(run: HedgeRun, judge: Callable[[Any], bool], value: Any) -> bool:
+    """Ask whether a result will not do; an error of the predicate stops the call."""
+    if run.over:
+        return False
+    try:
+        return bool(plainly("failure_on_result", judge(value)))
+    except BaseException as error:  # noqa: BLE001 - it comes out of the call
+        run.stopped(error)
+        return True

@@ -171,7 +171,8 @@ class HedgeRun:
         winner: Number of the attempt that won, from 1; 0 while none has.
         value: What it returned.
         failures: The errors of the attempts that failed before the call was decided, by number.
-        control: The control flow that stopped the call.
+        spurned: The results that would not do, by number.
+        control: What stopped the call: control flow, or the error of a predicate.
         over: Whether the call is decided.
     """
 
@@ -185,6 +186,7 @@ class HedgeRun:
         "control",
         "failures",
         "over",
+        "spurned",
         "value",
         "winner",
     )
@@ -199,6 +201,7 @@ class HedgeRun:
         self.winner = 0
         self.value: Any = None
         self.failures: dict[int, BaseException] = {}
+        self.spurned: dict[int, Any] = {}
         self.control: BaseException | None = None
         self.over = False
         pace.called()
@@ -250,14 +253,35 @@ class HedgeRun:
             return
         if isinstance(error, Exception):
             self.failures[attempt] = error
-            self.over = len(self.failures) == self.attempts
+            self._count()
         else:
+            self.stopped(error)
+
+    def turned_down(self, attempt: int, value: Any) -> bool:
+        """Take note of a result that will not do; False if it comes too late and is nobody's."""
+        if self.over:
+            return False
+        self.spurned[attempt] = value
+        self._count()
+        return True
+
+    def stopped(self, error: BaseException) -> None:
+        """Take note of what ends the call at once."""
+        if not self.over:
             self.control = error
             self.over = True
 
+    def _count(self) -> None:
+        self.over = len(self.failures) + len(self.spurned) == self.attempts
+
     def outcome(self) -> BaseException | None:
-        """Give the error to raise, and forget all errors, whose tracebacks hold this run; `None` if an attempt won."""
+        """Give the error to raise, and forget all errors, whose tracebacks hold this run; `None` if there is a value.
+
+        That is the winner's; or the first attempt's, if all failed and that one with a result that would not do.
+        """
         error = None if self.winner else (self.control or self.failures.get(1))
+        if error is None and not self.winner:
+            self.value = self.spurned.pop(1)
         self.failures.clear()
         self.control = None
         return error
