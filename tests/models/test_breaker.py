@@ -37,7 +37,7 @@ class ModelCall:
 
 WINDOWED = (
     *("failure_threshold", "window_size", "window_duration", "consecutive_failures", "failure_rate", "slow_call_rate"),
-    *("minimum_calls", "failure_on_result"),
+    *("minimum_calls", "failure_on_result", "open_when"),
 )
 
 
@@ -283,7 +283,10 @@ class Model:
         return failed, None if config.slow_call_rate is None else slow
 
     def look(self, now: float) -> None:
-        """Open if any rule says so; ages begin anew after a clock that went backwards, and shares forget for good."""
+        """Open if any rule says so, or all do; ages begin anew after a clock that went backwards.
+
+        Shares forget for good.
+        """
         for outcome in self.outcomes:
             outcome[1] = min(outcome[1], now)
             outcome[3] = outcome[3] or self.old(outcome, now)
@@ -294,9 +297,16 @@ class Model:
         row = config.consecutive_failures
         last = self.outcomes[-row:] if row is not None else []
         in_a_row = row is not None and len(last) == row and all(each[0] and not each[5] for each in last)
-        shares = zip(self.shares(now), (config.failure_rate, config.slow_call_rate), strict=True)
-        too_large = any(share is not None and limit is not None and share >= limit for share, limit in shares)
-        if not ((newest_failed and (too_many or in_a_row)) or too_large):
+        failing, slow = self.shares(now)
+        too_large = failing is not None and config.failure_rate is not None and failing >= config.failure_rate
+        too_slow = slow is not None and config.slow_call_rate is not None and slow >= config.slow_call_rate
+        if config.open_when == "all":
+            limits = (config.failure_threshold, row, config.failure_rate, config.slow_call_rate)
+            holding = (too_many, in_a_row, too_large, too_slow)
+            opens = all(holds for holds, limit in zip(holding, limits, strict=True) if limit is not None)
+        else:
+            opens = (newest_failed and (too_many or in_a_row)) or too_large or too_slow
+        if not opens:
             return
         if self.holds:
             self.would_open += 1
@@ -342,8 +352,10 @@ def configs(draw: st.DrawFn, ends: tuple[bool, bool]) -> CircuitBreakerConfig:
         failures = draw(SMALL)
     rates: dict[str, Any] = {} if rate is None and slow is None else {"minimum_calls": draw(SMALL)}
     size = max(failures or 1, *rates.values(), 1) + draw(st.integers(0, 4))
+    several = sum(each is not None for each in (failures, row, rate, slow)) > 1
     return CircuitBreakerConfig(
         failure_threshold=failures,
+        open_when="all" if several and draw(st.booleans()) else "any",
         consecutive_failures=row,
         failure_rate=rate,
         slow_call_rate=slow,

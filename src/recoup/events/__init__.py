@@ -91,7 +91,8 @@ class CircuitOpened(Event):
 
     Attributes:
         open_time: Seconds until the first probe; `math.inf` when it was forced open.
-        error_type: Type name of the error that opened it; `None` if it was opened by hand or by a lost probe.
+        error_type: Type name of the error that opened it, or "FailureRate", "SlowCallRate" or "AllRules" where rules
+            did; `None` if it was opened by hand or by a lost probe.
     """
 
     open_time: float

@@ -45,6 +45,7 @@ def test_defaults_are_those_of_the_contract() -> None:
         "slow_call_rate": None,
         "slow_call_duration": None,
         "minimum_calls": 10,
+        "open_when": "any",
         "half_open_max": None,
         "half_open_timeout": None,
         "ramp_up": None,

@@ -9,7 +9,8 @@ class Cause:
     """What opened a circuit. Not the exception, which would keep a request's locals alive (C7).
 
     Attributes:
-        error_type: Its type name, or what stands for one: "UnacceptableResult", "FailureRate", "SlowCallRate".
+        error_type: Its type name, or what stands for one: "UnacceptableResult", "FailureRate", "SlowCallRate",
+            "AllRules".
         text: Its text, at most 200 characters; empty until `word` was called.
         at: When that was.
     """

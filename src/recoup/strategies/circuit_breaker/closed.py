@@ -108,10 +108,13 @@ class Closed:
     def failed(self, now: float, *, slow: bool) -> Breach | None:
         """Record a failure; tell what there is too much of now, if anything."""
         self._newest = number = next(self._numbers)
-        if self.tick is not ASK and self._rules.reach:
-            self.tick = some(self._numbers, self._rules.reach - 1)
+        rules = self._rules
+        if self.tick is not ASK and (reach := rules.reach):
+            self.tick = some(self._numbers, reach - 1)
         breach = None if self.rates is None else self.rates.record(now, failed=True, slow=slow)
         too_many = [window.failed(number, now) for window in self._windows]
+        if rules.together:
+            return self._joined(breach, too_many)
         return Breach.COUNT if any(too_many) else breach
 
     def succeeded(self, now: float, *, slow: bool) -> Breach | None:
@@ -119,12 +122,26 @@ class Closed:
         number = next(self._numbers)
         if self.tick is not ASK and number - self._newest >= self._rules.reach:
             self.tick = None  # what is out of the window now stays out, counted or not
-        return None if self.rates is None else self.rates.record(now, failed=False, slow=slow)
+        rates = self.rates
+        if rates is None:
+            return None  # a success only takes from what counts failures
+        breach = rates.record(now, failed=False, slow=slow)
+        if breach is Breach.ALL:  # so far only the shares say so
+            return self._joined(breach, [window.holds(number, now) for window in self._windows])
+        return breach
+
+    def _joined(self, breach: Breach | None, too_many: list[bool]) -> Breach | None:
+        """Tell whether all rules hold: the shares that there are, and all that count failures."""
+        if self.rates is not None and breach is None:
+            return None
+        return Breach.ALL if all(too_many) else None
 
     def accused(self, breach: Breach, now: float) -> Cause:
-        """Put a share that is too large into words."""
-        assert self.rates is not None  # noqa: S101 - for the type checker: who else saw the share
-        return Cause.said(breach.value, self.rates.words(breach), now)
+        """Put a share that is too large, or all rules that hold, into words."""
+        said = self._rules.counted() if breach is Breach.ALL else []
+        if self.rates is not None:
+            said.append(self.rates.words(breach))
+        return Cause.said(breach.value, ", ".join(said), now)
 
     def give_back(self, now: float) -> None:
         """Do nothing: a neutral call leaves no trace in a closed circuit."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator  # noqa: TC003 - typing.get_type_hints looks for it here
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, TypedDict
+from typing import TYPE_CHECKING, ClassVar, Literal, TypedDict
 
 from recoup._core import checks, conditions
 from recoup.strategies.circuit_breaker import open_time
@@ -15,6 +15,7 @@ __all__ = ["CircuitBreakerConfig"]
 _FAILURE_THRESHOLD = checks.DefaultInt(5)
 _WINDOW_SIZE = checks.DefaultInt(10)
 _MINIMUM_CALLS = checks.DefaultInt(10)
+_RULES = ("failure_threshold", "consecutive_failures", "failure_rate", "slow_call_rate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,8 @@ class CircuitBreakerConfig:
             Goes with `slow_call_rate`. Default `None`.
         minimum_calls: A share is known, and can open the circuit, from this many calls in the window; at least 1.
             Default 10, or `window_size` if that is less.
+        open_when: "any": each rule opens the circuit by itself. "all": it opens only when every rule that was given
+            holds at the same time; there have to be two of them at least. Default "any".
         failure_on: Which errors are failures: a type, a list of types, a predicate or a condition (`when`). All others
             are neutral, as if the call had not been made. Short name in decorators: `on`. Default `None`: every
             `Exception` but our own refusals. In an exception group one such error is enough.
@@ -83,6 +86,7 @@ class CircuitBreakerConfig:
     slow_call_rate: float | None = None
     slow_call_duration: Seconds | None = None
     minimum_calls: int = _MINIMUM_CALLS
+    open_when: Literal["any", "all"] = "any"
     failure_on: ConditionSpec | None = None
     ignore_on: ConditionSpec | None = None
     failure_on_result: Callable[..., bool] | None = None
@@ -139,6 +143,20 @@ def _check_rules(config: CircuitBreakerConfig, put: Callable[[object, str, objec
             "failure_threshold=None leaves no rule that opens the circuit: give consecutive_failures, failure_rate or "
             "slow_call_rate"
         )
+    _check_together(config)
+
+
+def _check_together(config: CircuitBreakerConfig) -> None:
+    """Check how rules go together, and that there are some where they have to."""
+    if config.open_when not in ("any", "all"):
+        kind = ValueError if isinstance(config.open_when, str) else TypeError
+        raise kind(f"open_when must be 'any' or 'all', not {checks.shown(config.open_when)}")
+    rules = [name for name in _RULES if getattr(config, name) is not None]
+    if config.open_when == "all" and len(rules) < 2:
+        raise ValueError(
+            f"open_when='all' needs two rules at least, and there is only {rules[0]}: give another one (the default "
+            "failure_threshold yields to other rules, so name it to have it), or leave open_when out"
+        )
 
 
 def _check_window(config: CircuitBreakerConfig, put: Callable[[object, str, object], None]) -> None:
@@ -180,6 +198,7 @@ if TYPE_CHECKING:
         slow_call_rate: float | None
         slow_call_duration: Seconds | None
         minimum_calls: int
+        open_when: Literal["any", "all"]
         failure_on: ConditionSpec | None
         ignore_on: ConditionSpec | None
         failure_on_result: Callable[..., bool] | None

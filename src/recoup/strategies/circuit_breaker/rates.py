@@ -18,18 +18,19 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from typing import Final
 
-__all__ = ["Breach", "RateWindow", "Rates"]
+__all__ = ["Breach", "JointRates", "RateWindow", "Rates"]
 
 SLICES: Final = 20  # Polly takes 10, resilience4j one a second; with 20 the error is 5 % and a window 2 KiB at most
 _FAILED, _SLOW = 1, 2
 
 
 class Breach(Enum):
-    """What there is too much of: failures, counted or as a share, or slow calls."""
+    """What there is too much of: failures, counted or as a share, slow calls, or all that there are rules for."""
 
     COUNT = "FailureCount"
     FAILURES = "FailureRate"
     SLOWNESS = "SlowCallRate"
+    ALL = "AllRules"
 
 
 class Slice:
@@ -210,8 +211,9 @@ class Rates:
 
     def record(self, now: float, *, failed: bool, slow: bool) -> Breach | None:
         """Record an outcome; tell which share is too large now, if one is."""
-        self.window.record(now, failed=failed, slow=slow)
-        total, limits = self.window.total, self._thresholds
+        window = self.window
+        window.record(now, failed=failed, slow=slow)
+        total, limits = window.total, self._thresholds
         if total.calls < limits.minimum_calls:
             return None
         if limits.failure_rate is not None and total.failed / total.calls >= limits.failure_rate:
@@ -228,8 +230,27 @@ class Rates:
         return total.failed / total.calls, None if limits.slow_call_rate is None else total.slow / total.calls
 
     def words(self, breach: Breach) -> str:
-        """Say what was too much."""
+        """Say what was too much; of all, the shares that are asked for."""
+        if breach is Breach.ALL:
+            shares = zip(self._thresholds[1:3], (Breach.FAILURES, Breach.SLOWNESS), strict=True)
+            return ", ".join(self.words(each) for limit, each in shares if limit is not None)
         total = self.window.total
         if breach is Breach.SLOWNESS:
             return f"{total.slow} of {total.calls} calls took {self._thresholds.slow_call_duration:g} s or longer"
         return f"{total.failed} of {total.calls} calls failed"
+
+
+class JointRates(Rates):
+    """The same where rules hold together only: every share that is asked for has to be too large."""
+
+    __slots__ = ()
+
+    def record(self, now: float, *, failed: bool, slow: bool) -> Breach | None:
+        """Record an outcome; tell whether all shares are too large now."""
+        first = super().record(now, failed=failed, slow=slow)
+        total, most = self.window.total, self._thresholds.slow_call_rate
+        if first is Breach.FAILURES and most is not None and total.slow / total.calls < most:
+            return None
+        if first is Breach.SLOWNESS and self._thresholds.failure_rate is not None:
+            return None  # it would have been named first
+        return None if first is None else Breach.ALL

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 
 from recoup._core.conditions import when
 from recoup.strategies.circuit_breaker.open_time import OpenTimes
-from recoup.strategies.circuit_breaker.rates import Rates, RateWindow, Thresholds
+from recoup.strategies.circuit_breaker.rates import JointRates, Rates, RateWindow, Thresholds
 from recoup.strategies.circuit_breaker.telling import wants_seconds
 from recoup.strategies.circuit_breaker.window import FailureWindow
 
@@ -51,12 +51,13 @@ class Rules:
         reach: How many calls after a failure it can still matter; 0 if no rule counts calls.
         timed: Whether every call has to ask, so that somebody knows when it began.
         timeout: What says how long the circuit stays open.
+        together: Whether the circuit opens only when all rules hold at the same time.
         windowed: All that the windows depend on.
     """
 
     __slots__ = (
         *("_counts", "_same_times", "_thresholds", "_window", "asks", "names", "probing", "ramp_up", "reach"),
-        *("timed", "timeout", "windowed"),
+        *("timed", "timeout", "together", "windowed"),
     )
 
     def __init__(self, config: CircuitBreakerConfig) -> None:
@@ -77,7 +78,8 @@ class Rules:
             self._thresholds = Thresholds(config.minimum_calls, config.failure_rate, config.slow_call_rate, slow)
         self._window = config.window_size, cast("float | None", config.window_duration)
         self.asks = self._thresholds is not None or config.failure_on_result is not None
-        self.windowed = (counts, self._thresholds, self._window, self.asks)
+        self.together = config.open_when == "all"
+        self.windowed = (counts, self._thresholds, self._window, self.asks, self.together)
         self.timed = slow is not None or wants_seconds(config.failure_on_result)
         self.ramp_up = cast("float | None", config.ramp_up)  # the config made seconds of it
         self.probing = Probing.of(config)
@@ -94,7 +96,18 @@ class Rules:
 
     def rates(self) -> Rates | None:
         """Make an empty window for the shares; None if no rule asks for them."""
-        return None if self._thresholds is None else Rates(RateWindow(*self._window), self._thresholds)
+        if self._thresholds is None:
+            return None
+        kind = JointRates if self.together else Rates
+        return kind(RateWindow(*self._window), self._thresholds)
+
+    def counted(self) -> list[str]:
+        """Say what the rules that count failures have seen when they hold."""
+        thresholds = zip(self.names, self._counts, strict=True)
+        return [
+            f"{most} failure{'s' if most > 1 else ''}{' in a row' if name == 'consecutive_failures' else ''}"
+            for name, (most, _, _) in thresholds
+        ]
 
 
 def said(config: CircuitBreakerConfig, open_times: str) -> tuple[str, str, str]:
@@ -124,4 +137,6 @@ def _opening(config: CircuitBreakerConfig) -> str:
         rules.append(f"a share of {config.failure_rate:.3g} {known} that fail")
     if config.slow_call_rate is not None:
         rules.append(f"a share of {config.slow_call_rate:.3g} {known} that take {config.slow_call_duration:g} s")
+    if config.open_when == "all":
+        return "opens only after all of these at the same time: " + ", and ".join(rules)
     return "opens after " + ", or ".join(rules)

@@ -123,7 +123,7 @@ class Circuit(Moves):
                 breach = permit.failed(now, slow=slow)
                 if breach is None:
                     return True
-                if breach is Breach.SLOWNESS:
+                if breach is Breach.SLOWNESS or breach is Breach.ALL:
                     cause = permit.accused(breach, now)
             self._breached_locked(permit, cause, now)
         cause.word(error)

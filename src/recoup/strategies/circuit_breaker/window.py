@@ -65,8 +65,7 @@ class FailureWindow:
         if kept is None:
             kept = self._kept = array("d")
         elif kept[self._next - 1] > now:
-            for index in range(1, len(kept), 2):
-                kept[index] = min(kept[index], now)
+            self._go_back(kept, now)
         whole = 2 * self._threshold
         if len(kept) < whole:
             kept.extend((number, now))
@@ -77,6 +76,30 @@ class FailureWindow:
         if len(kept) < whole:
             return False
         return number - kept[oldest] < self._size and now - kept[oldest + 1] <= self._duration
+
+    def holds(self, number: int, now: float) -> bool:
+        """Tell whether there are too many, now that a call has succeeded.
+
+        Asked only where rules have to hold together: by itself no success opens the circuit, but it may be what
+        another rule waited for.
+
+        Args:
+            number: As for `failed`.
+            now: As for `failed`.
+        """
+        kept = self._kept
+        if kept is None:
+            return False
+        if kept[self._next - 1] > now:
+            self._go_back(kept, now)
+        if len(kept) < 2 * self._threshold:
+            return False
+        return number - kept[self._next] < self._size and now - kept[self._next + 1] <= self._duration
+
+    def _go_back(self, kept: array[float], now: float) -> None:
+        """Have ages begin anew after a clock that went backwards (G12)."""
+        for index in range(1, len(kept), 2):
+            kept[index] = min(kept[index], now)
 
     def move_up(self) -> None:
         """Have every failure have a number that is greater by one."""
