@@ -14,7 +14,13 @@
     ├── WorkerCrashed                  the process that ran a call is gone
     ├── UnpicklableError               a value cannot go from one process to another (also a TypeError)
     ├── UnacceptableResult             one attempt gave an unacceptable result
-    └── CompensationError              an operation failed, and undoing it failed as well
+    ├── CompensationError              an operation failed, and undoing it failed as well
+    ├── JournalError                   a journal cannot be opened, read or written
+    ├── SagaExists                     there is a saga with this key already
+    └── UnserializableError            a value cannot be written to a journal (also a TypeError)
+
+    Fenced (a BaseException)           another process has taken over this saga
+    SagaStuck (a BaseException)        this saga waits for a person
 
     StackWarning (a UserWarning)       decorators stand in an order that cannot mean what it says
 
@@ -44,6 +50,7 @@ from recoup.errors.refusals import (
     WorkersBusyError,
 )
 from recoup.errors.root import RecoveryError, Refusal
+from recoup.errors.sagas import Fenced, JournalError, SagaExists, SagaStuck, UnserializableError
 
 __all__ = [
     "BulkheadFullError",
@@ -51,15 +58,20 @@ __all__ = [
     "CircuitBreakerError",
     "CompensationError",
     "DeadlineExceeded",
+    "Fenced",
     "IsolationBusyError",
+    "JournalError",
     "RateLimitExceeded",
     "RecoveryError",
     "Refusal",
     "RetryExhausted",
+    "SagaExists",
+    "SagaStuck",
     "StackWarning",
     "ThrottledError",
     "UnacceptableResult",
     "UnpicklableError",
+    "UnserializableError",
     "WorkerCrashed",
     "WorkersBusyError",
 ]
