@@ -13,6 +13,7 @@ is harmless: rows have identities that callers have chosen.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 
@@ -90,24 +91,31 @@ class Writer:
     Args:
         backend: What it writes to; from here on only its thread uses it.
 
+    Attributes:
+        opening: Settled when the store is open, or cannot be opened.
+        failure: Why it could not be opened; then the writer is of no use any more.
+
     States: made, running from `start` on, stopped by `stop`. After a fork the child's writer is dead: make a new one.
     """
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._queue: SimpleQueue[Ticket | None] = SimpleQueue()
-        self._opening = Ticket(lambda _: None)
+        self.opening = Ticket(lambda _: None)
+        self.failure: JournalError | None = None
         self._stopping = False
         self._thread = Thread(target=self._run, name="recoup journal", daemon=True)
 
     def start(self) -> Ticket:
         """Start the thread; the ticket is settled when the store is open."""
         self._thread.start()
-        return self._opening
+        return self.opening
 
     def submit(self, ticket: Ticket) -> Ticket:
         """Hand a request over; never blocks."""
         self._queue.put(ticket)
+        if self.failure is not None:  # found after it was put: one of the two ends of the queue sees the other
+            self._refuse(self.failure)
         return ticket
 
     def stop(self, seconds: float) -> None:
@@ -120,15 +128,25 @@ class Writer:
         try:
             self._backend.open()
         except BaseException as error:  # noqa: BLE001 - handed to whoever opens it
-            self._opening.settle(None, _as_journal_error(self._backend, error))
             self._backend.close()
+            self.failure = _as_journal_error(self._backend, error)
+            self._refuse(self.failure)
+            self.opening.settle(None, self.failure)
             return
-        self._opening.settle(None)
+        self.opening.settle(None)
         try:
             while self._turn():
                 pass
         finally:
             self._backend.close()
+
+    def _refuse(self, error: JournalError) -> None:
+        """Answer everybody who is in the queue of a writer that could not open its store."""
+        with suppress(Empty):
+            while True:
+                ticket = self._queue.get_nowait()
+                if ticket is not None:
+                    ticket.settle(None, error)
 
     def _turn(self) -> bool:
         """Write what has gathered; tell whether to go on."""
@@ -183,11 +201,9 @@ class Writer:
 
     def _transact(self, batch: list[Ticket]) -> None:
         """Write a batch in one transaction, and wake the callers when it is durable."""
-        answers: list[tuple[Any, BaseException | None]] = []
-        self._backend.begin(writes=any(each.writes for each in batch))
         try:
-            for each in batch:
-                answers.append(_answered(each, self._backend))
+            self._backend.begin(writes=any(each.writes for each in batch))
+            answers = [_answered(each, self._backend) for each in batch]
             self._backend.commit()
         except BaseException:
             self._backend.rollback()
