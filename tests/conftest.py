@@ -17,6 +17,9 @@ from recoup._core import clock as seam
 from recoup._core import waiting
 from recoup.strategies.deadline.workers import Workers
 from recoup.testing import VirtualClock, VirtualEventLoop, active_clock
+from tests.servers.fixtures import database as database
+from tests.servers.fixtures import postgres as postgres
+from tests.servers.fixtures import postgres_shared as postgres_shared
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

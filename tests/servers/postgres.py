@@ -99,7 +99,7 @@ class PostgresServer:
         finally:
             if self._janitor is not None:
                 self._tell(janitor.END)
-                self._janitor.wait()
+                self._janitor.communicate()
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _initialise(self) -> None:
@@ -129,9 +129,10 @@ class PostgresServer:
 
     def _launch(self) -> None:
         options = {**self._settings, "port": str(self.port), "unix_socket_directories": str(self._data)}
+        given = [f"--{key}={value}" for key, value in options.items()]
         with (self._folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
-                [self._programs / "postgres", "-D", self._data, *(f"--{key}={value}" for key, value in options.items())],
+                [self._programs / "postgres", "-D", self._data, *given],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", start_new_session=True,
                 env={"PATH": os.defpath, "TZ": "UTC"}, **self._user.popen(),  # type: ignore[call-overload]  # see User
             )  # fmt: skip

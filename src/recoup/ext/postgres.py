@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import os
 import select
+from contextlib import suppress
 from itertools import count
+from socket import SHUT_RDWR, socket
 from time import monotonic
 from typing import NamedTuple
 from urllib.parse import quote
@@ -22,11 +24,11 @@ from psycopg import Error, pq
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from typing import Self, TypeAlias
+    from typing import TypeAlias
 
     from psycopg.pq.abc import PGconn, PGresult
 
-    Value: TypeAlias = str | int | float | bool | None | Sequence[str] | Sequence[int]
+    Value: TypeAlias = str | int | float | bool | Sequence[str] | Sequence[int] | None
     Row: TypeAlias = tuple[str | None, ...]
 
 __all__ = ["Link", "LinkError", "Reply", "public"]
@@ -59,11 +61,11 @@ class Reply(NamedTuple):
 
     Attributes:
         rows: Its rows, as text.
-        count: How many rows it changed.
+        changed: How many rows it changed.
     """
 
     rows: list[Row]
-    count: int
+    changed: int
 
 
 class Link:
@@ -87,11 +89,17 @@ class Link:
         self._names = count()
         options = {key: text.format(milliseconds=int(timeout * 1000)) for key, text in _SETTINGS.items()}
         wanted = {**options, "application_name": name[:63], **_parsed(address)}
-        self._connection: PGconn = pq.PGconn.connect_start(_joined(wanted))
+        try:
+            self._connection: PGconn = pq.PGconn.connect_start(_joined(wanted))
+        except Error as error:
+            raise LinkError(_plain(str(error))) from error
         try:
             self._connect(monotonic() + timeout)
             self._connection.nonblocking = 1
             self._connection.enter_pipeline_mode()
+        except Error as error:
+            self.close()
+            raise LinkError(_plain(str(error))) from error
         except BaseException:
             self.close()
             raise
@@ -189,6 +197,11 @@ class Link:
         if not waiting.poll(max(0.0, until - monotonic()) * 1000):
             raise LinkError(f"the server did not answer within {self.timeout:g} s")
 
+    def interrupt(self) -> None:
+        """End what another thread is doing with the link; it must not be closing it meanwhile."""
+        with suppress(Error, OSError), socket(fileno=os.dup(self._connection.socket)) as copy:
+            copy.shutdown(SHUT_RDWR)
+
     def close(self) -> None:
         """Close the link; what was sent and not answered may happen or not."""
         self._connection.finish()
@@ -197,12 +210,12 @@ class Link:
         """Let go of the link in a forked child: the parent's goes on."""
         _left_behind.append(self._connection)
         try:
-            socket = self._connection.socket
+            number = self._connection.socket
         except Error:  # closed before
             return
         # Not close() alone: another file would get the number, and libpq might write to it.
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        os.dup2(null, socket, inheritable=False)
+        os.dup2(null, number, inheritable=False)
         os.close(null)
 
 
