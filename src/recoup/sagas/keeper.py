@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import time
+from contextlib import suppress
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from weakref import WeakSet
 from recoup._core import checks
 from recoup._core.waiting import at_fork, for_task, for_thread
 from recoup.errors import Fenced, JournalError
+from recoup.sagas.journal import Append
 from recoup.sagas.writer import Ticket, Writer
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, Self
 
-    from recoup.sagas.journal import Append, Backend, Start, State
+    from recoup.sagas.journal import Backend, Start, State
     from recoup.typing import Seconds
 
 __all__ = ["Journal"]
@@ -36,13 +38,19 @@ class Journal:
     Args:
         backend: What keeps them.
         timeout: Seconds (or a timedelta) that a caller waits for the store at the most, more than 0. Default 10.0.
+        recover: Whether a thread looks after sagas that processes have left. Default True; with False nothing is done
+            about them here until `recoup.sagas.people.recover` is called.
+        patience: How long it tries before a person is asked; default `Patience()`.
 
     Each operation comes as a `Ticket`, for `wait` or `wait_async`.
     """
 
-    def __init__(self, backend: Backend, *, timeout: Seconds = 10.0) -> None:
+    def __init__(self, backend: Backend, *, timeout: Seconds = 10.0, recover: bool = True, patience: Any = None) -> None:
         self._backend = backend
         self.timeout: float = checks.duration("timeout", timeout, zero=False)
+        self._recover = recover
+        self._patience_of_recovery = patience
+        self._recoverer: Any = None
         self._writer: Writer | None = None
         self._lock = Lock()
         self._closed = False
@@ -62,6 +70,11 @@ class Journal:
         """What this process is called in it; empty before it is open."""
         return self._backend.owner
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, for good."""
+        return self._closed
+
     def open(self) -> Self:
         """Open it now, and wait until that is done.
 
@@ -80,7 +93,10 @@ class Journal:
         """Write what is waiting and close it, for good; sagas that are still open then belong to whoever finds them."""
         with self._lock:
             writer, self._writer, self._closed = self._writer, None, True
+            recoverer, self._recoverer = self._recoverer, None
         _open.discard(self)
+        if recoverer is not None:
+            recoverer.stop()
         if writer is not None:
             writer.stop(self.timeout)
 
@@ -96,13 +112,19 @@ class Journal:
         """Begin a saga; the answer is a `Head`."""
         return self._submit(lambda backend: backend.start(start), lazy=lazy)
 
-    def append(self, append: Append, *, lazy: bool = False) -> Ticket:
+    def append(self, append: Append, *, start: Start | None = None, name: str = "", lazy: bool = False) -> Ticket:
         """Add records.
+
+        Args:
+            append: What to add.
+            start: The saga itself, if it may not be in the journal yet.
+            name: What the saga is called, for `Fenced`.
+            lazy: Whether it may wait for the next commit.
 
         The ticket raises:
             Fenced: If the saga belongs to somebody else by now.
         """
-        return self._submit(partial(_append, append), lazy=lazy)
+        return self._submit(partial(_append, append, start, name), lazy=lazy)
 
     def load(self, id: str) -> Ticket:  # noqa: A002 - what everybody calls it
         """Read a saga; the answer is a `Story`, or `None`."""
@@ -119,6 +141,15 @@ class Journal:
     def take(self, id: str, states: Collection[State], *, force: bool = False) -> Ticket:  # noqa: A002 - as above
         """Take one saga over; the answer is a `Head`, or `None`."""
         return self._submit(lambda backend: backend.take(id, states, force=force))
+
+    def hand_over(self, id: str, fence: int) -> None:  # noqa: A002 - as above
+        """Leave a saga of this process to whoever looks after sagas; never blocks."""
+        with suppress(JournalError):  # closed: whoever comes next finds it
+            self._started()
+            if self._recoverer is None:
+                self.append(Append(id, fence, (), now(), release=True), lazy=True)
+            else:
+                self._recoverer.adopt(id)
 
     def watch(self, notify: Callable[[], None]) -> Callable[[], None]:
         """Have a function called soon after an owner dies; gives a function that ends it."""
@@ -158,6 +189,7 @@ class Journal:
         self._lock = Lock()
         if self._writer is not None:
             self._writer = None
+            self._recoverer = None
             self._backend.abandon()
 
     def _patience(self, seconds: float | None) -> float:
@@ -184,12 +216,19 @@ class Journal:
                 self._writer = Writer(self._backend)
                 _open.add(self)
                 self._writer.start()
+                if self._recover:
+                    from recoup.sagas.recoverer import Patience, Recoverer  # noqa: PLC0415 - it stands on this file
+
+                    self._recoverer = Recoverer(self, self._patience_of_recovery or Patience())
+                    self._recoverer.start()
             return self._writer
 
 
-def _append(append: Append, backend: Backend) -> None:
+def _append(append: Append, start: Start | None, name: str, backend: Backend) -> None:
+    if start is not None:
+        backend.start(start)
     if not backend.append(append):
-        raise Fenced(id=append.id)
+        raise Fenced(id=append.id, name=name)
 
 
 def now() -> float:

@@ -225,7 +225,9 @@ class PostgresBackend:
         found: list[Head] = []
         if self._doubtful:
             rows = self._said(sql.DOUBTFUL, tuple(self._doubtful), self.owner).rows
-            found = [head for head in map(_head, rows) if self._doubtful[head.id] == head.fence][:limit]
+            ours = [head for head in map(_head, rows) if self._doubtful[head.id] == head.fence]
+            self._doubtful = {head.id: head.fence for head in ours}
+            found = ours[:limit]
         found += [_head(row) for row in self._said(sql.CLAIM, self.owner, limit - len(found), self._grace).rows]
         self._claimed |= {head.id: head.fence for head in found}
         return sorted(found, key=lambda head: (head.created, head.id))

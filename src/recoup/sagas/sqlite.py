@@ -137,10 +137,17 @@ class SqliteBackend:
                 (append.state, append.now, append.reason, append.release, append.id, self.owner, append.fence),
             ).rowcount
         if not held:
-            return False
+            return self._was_appended(append)
         for each in append.records:
             self._done("INSERT OR IGNORE INTO recoup_rec VALUES (?, ?, ?, ?, ?)", (append.id, *each))
         return True
+
+    def _was_appended(self, append: Append) -> bool:
+        """Tell whether this very append was made before, and only its answer was lost."""
+        if not append.records:
+            return False
+        story = self.load(append.id)
+        return story is not None and story.head.fence == append.fence and set(append.records) <= set(story.records)
 
     def load(self, id: str) -> Story | None:  # noqa: A002 - what everybody calls it
         found = self._heads("WHERE id = ?", (id,))

@@ -72,6 +72,10 @@ class Ticket:
         self._waiter = waiter
         return not self.done
 
+    def written(self) -> bool:
+        """Tell whether it is known to be carried out."""
+        return self.done and self._error is None
+
     def result(self) -> Any:
         """Give the answer, or raise it.
 

@@ -114,9 +114,7 @@ class Saga:
         return f"<saga {self.name!r} {self._steps.state.value}, {len(self._steps)} steps to undo>"
 
     def __enter__(self) -> Self:
-        for argument, callback in (("on_compensation_start", self._start), ("on_compensation_complete", self._finish)):
-            if checks.awaitable_callback(callback):
-                raise TypeError(f"{argument} is an async function: write `async with saga(...)`")
+        self._check_plain()
         self._enter(waits=False)
         return self
 
@@ -145,6 +143,11 @@ class Saga:
                 raise late
         finally:
             late = None  # as above
+
+    def _check_plain(self) -> None:
+        for argument, callback in (("on_compensation_start", self._start), ("on_compensation_complete", self._finish)):
+            if checks.awaitable_callback(callback):
+                raise TypeError(f"{argument} is an async function: write `async with saga(...)`")
 
     def _enter(self, *, waits: bool) -> None:
         if self._steps is not None:

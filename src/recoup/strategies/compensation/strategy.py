@@ -17,6 +17,7 @@ from recoup._core.options import decorating, same
 from recoup._core.strategy import Pump, Strategy, Worst
 from recoup.strategies.compensation import actions, memory, perform, plans, steps
 from recoup.strategies.compensation.config import CompensationConfig
+from recoup.strategies.compensation.members import Member
 from recoup.strategies.compensation.pumps import (
     compensating,
     compensating_async,
@@ -144,12 +145,14 @@ class Compensation(Strategy):
         self.config = config
 
     def _pumps(self, place: Place) -> Sequence[Pump]:
-        colour = place.colour
-        join: Callable[..., Steps | None] = partial(self._join, place.target) if colour.is_async else steps.still_open
-        undo: Callable[..., Any] = partial(self._undo_async if colour.is_async else self._undo, place.target)
-        keep: Callable[..., Any] = partial(self._keep_async if colour.is_async else self._keep, place.target)
-        pack = partial(memory.packed, Parameters.of(place.target))
-        return [Pump(_FACTORIES[colour], (steps.ambient, join, pack, undo, keep))]
+        colour, target = place.colour, place.target
+        undo: Callable[..., Any] = partial(self._undo_async if colour.is_async else self._undo, target)
+        keep: Callable[..., Any] = partial(self._keep_async if colour.is_async else self._keep, target)
+        pack = partial(memory.packed, Parameters.of(target))
+        member = Member(self, target, colour, pack, undo, keep)
+        if colour.is_stream:
+            return [Pump(_FACTORIES[colour], (steps.ambient, partial(self._join_stream, member), pack, undo, keep))]
+        return [Pump(_FACTORIES[colour], (steps.ambient, partial(self._join, member), pack, undo))]
 
     def _accept(self, colour: Colour, target: object) -> None:
         super()._accept(colour, target)
@@ -173,15 +176,25 @@ class Compensation(Strategy):
         seconds: Any = self.config.saga_timeout if colour.is_async else math.inf
         return Worst(inner.calls, inner.seconds + seconds)
 
-    def _join(self, target: object, around: Steps) -> Steps | None:
-        """Give the saga that an asynchronous step belongs to; refuse before it runs what could not be undone."""
+    def _join(self, member: Member, around: Steps, fn: Callable[..., Any]) -> Callable[..., Any] | None:
+        """Give what runs a step in the saga that it belongs to, if there is one."""
+        joined = self._joined(member, around)
+        return None if joined is None else joined.inside(member, fn)
+
+    def _join_stream(self, member: Member, around: Steps) -> Steps | None:
+        """Give the saga that a stream belongs to."""
+        joined = self._joined(member, around)
+        return None if joined is None else joined.streamed(member)
+
+    def _joined(self, member: Member, around: Steps) -> Steps | None:
+        """Give the saga that is open; refuse an asynchronous step before it runs if it could not be undone there."""
         joined = steps.still_open(around)
-        if joined is not None and not joined.waits:
+        if joined is not None and not joined.waits and member.colour.is_async:
             found = actions.known_async(self.config.compensation_actions)
             if found:
                 raise TypeError(
-                    f"{described(target)} is undone by {' and '.join(found)}, which is async, but saga {joined.name!r} "
-                    "was opened with `with`: write `async with saga():`"
+                    f"{described(member.target)} is undone by {' and '.join(found)}, which is async, but saga "
+                    f"{joined.name!r} was opened with `with`: write `async with saga():`"
                 )
         return joined
 
@@ -206,6 +219,8 @@ class Compensation(Strategy):
         config = self.config
         plan = plans.plan(config, target, call, result)
         if joined.completed(plan):
+            if config.pivot:
+                joined.passed()
             return
         late = steps.too_late(described(target), joined)
         try:
@@ -219,6 +234,8 @@ class Compensation(Strategy):
         config = self.config
         plan = plans.plan(config, target, call, result)
         if joined.completed(plan):
+            if config.pivot:
+                joined.passed()
             return
         late = steps.too_late(described(target), joined)
         try:
@@ -239,7 +256,8 @@ def compensate(
         target: The action that undoes it, or a list of actions, a `CompensationConfig`, or a `Compensation` to share.
             An action that has a required positional parameter is called with a mapping: the call's arguments by name
             (what is in a mapping argument too), `args`, `kwargs`, `error`, and `result` if the call had completed.
-        options: Fields of `CompensationConfig`, and `name`.
+            `None` with `pivot=True` for a step that cannot be undone.
+        options: Fields of `CompensationConfig`, `name`, and `attempts` for `compensation_attempts`.
 
     Returns:
         A decorator for functions, coroutine functions, generators, methods and callable objects.
@@ -263,6 +281,10 @@ def compensate(
     ...     seats
     set()
     """
+    if "attempts" in options:
+        options["compensation_attempts"] = options.pop("attempts")
+    if target is None and options.get("pivot"):
+        options.setdefault("compensation_actions", [])
     if target is None and "compensation_actions" not in options:
         raise TypeError("compensate() needs to know how to undo: write @compensate(undo), or give a list of actions")
     if target is None or isinstance(target, (CompensationConfig, Compensation)):
