@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from tests.servers.postgres import PostgresServer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["database", "postgres", "postgres_shared"]
+__all__ = ["database", "postgres", "postgres_faulty", "postgres_shared"]
 
 _numbers = count(1)
 
@@ -32,21 +33,38 @@ def postgres_shared() -> Iterator[PostgresServer]:
         yield server
 
 
+@contextmanager
+def _schema(server: PostgresServer) -> Iterator[str]:
+    """Make an empty schema; give the end of an address that has everything go there."""
+    import psycopg
+
+    name = f"test{next(_numbers)}"
+    with psycopg.connect(server.plain, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {name}")
+    yield f"?options=-csearch_path%3D{name}"
+    with psycopg.connect(server.plain, autocommit=True) as connection:
+        connection.execute(f"DROP SCHEMA {name} CASCADE")
+
+
 @pytest.fixture
 def database(postgres_shared: PostgresServer) -> Iterator[str]:
     """Give an address on the shared server whose tables are its own: everything goes into a new, empty schema."""
-    import psycopg
-
-    schema = f"test{next(_numbers)}"
-    with psycopg.connect(postgres_shared.dsn, autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA {schema}")
-        yield f"{postgres_shared.dsn}?options=-csearch_path%3D{schema}"
-        connection.execute(f"DROP SCHEMA {schema} CASCADE")
+    with _schema(postgres_shared) as suffix:
+        yield postgres_shared.plain + suffix
 
 
-@pytest.fixture
-def postgres() -> Iterator[PostgresServer]:
-    """Start a PostgreSQL server of the test's own: to be killed, frozen and started again."""
+@pytest.fixture(scope="session")
+def postgres_faulty() -> Iterator[PostgresServer]:
+    """One more PostgreSQL server, for the tests that kill and freeze theirs."""
     _look()
     with PostgresServer() as server:
         yield server
+
+
+@pytest.fixture
+def postgres(postgres_faulty: PostgresServer) -> Iterator[PostgresServer]:
+    """Give a PostgreSQL server to be killed, frozen and started again; its tables are in a new, empty schema."""
+    with _schema(postgres_faulty) as postgres_faulty.suffix:
+        yield postgres_faulty
+        postgres_faulty.kill()  # whatever the test has left: thawed, without sessions
+        postgres_faulty.start()

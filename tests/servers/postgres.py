@@ -51,11 +51,14 @@ class PostgresServer:
 
     Attributes:
         port: Where it listens.
-        dsn: Where clients connect to.
+        plain: Where clients connect to.
+        suffix: What tests want to have behind that: "?options=..."; empty at first.
+        dsn: Both.
     """
 
     def __init__(self, *, durable: bool = False, settings: dict[str, str] | None = None) -> None:
         self.port = 0
+        self.suffix = ""
         self._settings = {**SMALL, "fsync": "on" if durable else "off", **(settings or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._janitor: subprocess.Popen[bytes] | None = None
@@ -64,8 +67,12 @@ class PostgresServer:
         self._user = unprivileged()
 
     @property
-    def dsn(self) -> str:
+    def plain(self) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+
+    @property
+    def dsn(self) -> str:
+        return self.plain + self.suffix
 
     def __enter__(self) -> Self:
         home = installed()

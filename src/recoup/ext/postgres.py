@@ -141,7 +141,8 @@ class Link:
     def run_within(self, seconds: float, *statements: tuple[str, Sequence[Value]]) -> list[Reply]:
         """Do as `run` does, within a time of its own."""
         try:
-            sent = [step for text, values in statements for step in self._send(text, values)]
+            encoded = [(text, [_encoded(value) for value in values]) for text, values in statements]
+            sent = [step for text, values in encoded for step in self._send(text, values)]
             self._connection.pipeline_sync()
             return self._receive(sent, monotonic() + seconds)
         except Error as error:
@@ -154,14 +155,14 @@ class Link:
         finally:
             self._fresh.clear()
 
-    def _send(self, text: str, values: Sequence[Value]) -> Iterator[str]:
+    def _send(self, text: str, values: Sequence[bytes | None]) -> Iterator[str]:
         """Send a statement, prepared before if it is new; give what each result is about: a new name, "" for rows."""
         name = self._prepared.get(text) or self._fresh.get(text)
         if name is None:
             name = self._fresh[text] = f"recoup_{next(self._names)}"
             self._connection.send_prepare(name.encode(), text.encode())
             yield text
-        self._connection.send_query_prepared(name.encode(), [_encoded(value) for value in values])
+        self._connection.send_query_prepared(name.encode(), values)
         yield ""
 
     def _receive(self, sent: Sequence[str], until: float) -> list[Reply]:
@@ -226,8 +227,12 @@ def _encoded(value: Value) -> bytes | None:
     if isinstance(value, bool):
         return b"true" if value else b"false"
     if isinstance(value, (str, int, float)):
-        return str(value).encode()
-    return ("{" + ",".join(map(_quoted, value)) + "}").encode()
+        text = str(value).encode()
+    else:
+        text = ("{" + ",".join(map(_quoted, value)) + "}").encode()
+    if b"\0" in text:  # libpq would send what stands before it, and nobody would notice
+        raise LinkError("text with the letter NUL, which PostgreSQL cannot keep", "22021")
+    return text
 
 
 def _quoted(item: str | int) -> str:
