@@ -6,12 +6,13 @@
 Exactly one of the two runs at any time, so the function sees nothing that a coroutine would not see, and what it does
 is repeated in the same order when it is run again. Temporal asks for that: its workflows are coroutines.
 
-A coroutine that is dropped (its worker forgets it) ends the thread: what waits there gets `Abandoned`, a
-`BaseException`, and so does everything it asks from then on.
+A cancellation reaches the function where it stands, as it would reach a coroutine. A coroutine that is dropped (its
+worker forgets it) ends the thread: what waits there gets `Abandoned`, and so does everything it asks from then on.
 """
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import copy_context
 from queue import SimpleQueue
 from threading import Thread, get_ident
@@ -65,11 +66,11 @@ class Lockstep:
                 reply: tuple[Any, BaseException | None]
                 try:
                     reply = (await answer(value), None)
-                except Exception as error:  # noqa: BLE001 - the function's to handle
+                except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the function's to handle
                     reply = (None, error)
                 what, value = self._resume(reply)
         except BaseException as error:
-            # Cancelled, or dropped: the function hears of it where it stands, and may clean up but not go on.
+            # Dropped: the function hears of it where it stands, and may clean up but not go on.
             self._abandoned = True
             while what == "ask":
                 what, value = self._resume((None, Abandoned(f"abandoned: {type(error).__qualname__}")))
