@@ -6,6 +6,7 @@
     │   ├── RateLimitExceeded          too many calls in too short a time
     │   ├── ThrottledError             held back by chance: the service turns too many calls away
     │   ├── IsolationBusyError         no worker process is free, or none took the call in time
+    │   ├── AlreadyUndone              an effect was undone before it came
     │   ├── WorkersBusyError           no thread is free to run a plain function under a deadline
     │   └── BulkheadTimeoutError       no place within `queue_timeout` (also a TimeoutError)
     │       └── BulkheadFullError      the queue itself is full
@@ -41,6 +42,7 @@ from recoup.errors.failures import (
 )
 from recoup.errors.failures import is_refusal as is_refusal
 from recoup.errors.refusals import (
+    AlreadyUndone,
     BulkheadFullError,
     BulkheadTimeoutError,
     CircuitBreakerError,
@@ -53,6 +55,7 @@ from recoup.errors.root import RecoveryError, Refusal
 from recoup.errors.sagas import Fenced, JournalError, SagaExists, SagaStuck, UnserializableError
 
 __all__ = [
+    "AlreadyUndone",
     "BulkheadFullError",
     "BulkheadTimeoutError",
     "CircuitBreakerError",
