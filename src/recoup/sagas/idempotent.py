@@ -237,13 +237,12 @@ def idempotent(
         raise TypeError(f"key must be the name of a parameter, a function or None, not {checks.shown(key)}")
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        make = _PUMPS.get((colour_of(function), undo))
-        if make is None:
-            raise TypeError(
-                f"{described(function)} is a generator: its effects have no one end that a key could stand for"
-            )
         if isinstance(function, (classmethod, staticmethod)):
             raise TypeError(f"put @idempotent below @{type(function).__name__}")
+        pumps = _PUMPS.get((colour_of(function), undo))
+        if pumps is None:
+            raise TypeError(f"{described(function)} is a generator: a key stands for an effect that has one end")
+        make, act = pumps
         return functools.update_wrapper(make(Plan(function, store, key, scope), act), function)
 
     return decorate
