@@ -45,6 +45,7 @@ SEEING = {
     ),
 }
 OTHERS = {  # public functions that are no decorators
+    "configure",
     "create_circuit_breaker_workflow",
     "create_retry_workflow",
     "current_deadline",
@@ -59,6 +60,7 @@ OTHERS = {  # public functions that are no decorators
     "registry",
     "saga",
     "set_nested_retries",
+    "step",
     "subscribe",
     "time_left",
     "when",

@@ -39,6 +39,7 @@ BOUND = {
     "pack": "binds them itself: the saved state shows every call the same way (S1)",
     "weigh": "binds them itself: a weight and a key are the same however the call is written",
     "race.run": "calls the function, perhaps twice, in tasks",
+    "step": "calls the function, as a step of the saga that is open",
     "source.again": "what it gets must not depend on the shape; test_shapes.py tries it",
 }
 

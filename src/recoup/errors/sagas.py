@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recoup.errors.root import RecoveryError
+from recoup.errors.root import RecoveryError, _rebuild
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -12,7 +12,7 @@ __all__ = ["Fenced", "JournalError", "SagaExists", "SagaStuck", "UnserializableE
 
 
 class JournalError(RecoveryError):
-    """A journal cannot be opened, read or written; whatever it was asked for before an effect, the effect did not begin.
+    """A journal cannot be opened, read or written. What had to be written before an effect: the effect did not begin.
 
     Attributes:
         journal: What the journal is called: its address without a password.
@@ -68,7 +68,7 @@ class UnserializableError(RecoveryError, TypeError):
         return f"{self.what} cannot be written to a journal: {self.reason}"
 
 
-class Fenced(BaseException):  # noqa: N818 - the term of the field
+class Fenced(BaseException):
     """Somebody else has taken over this saga: here nothing more may be done for it, nor undone.
 
     No `Exception`, so that user code does not take it for the failure of a step. It goes through every `except
@@ -88,10 +88,10 @@ class Fenced(BaseException):  # noqa: N818 - the term of the field
         return f"saga {self.name!r} ({self.id}) was taken over by another process, which goes on with it"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _fenced, (self.id, self.name)
+        return _rebuild, (type(self), self.args, dict(self.__dict__))
 
 
-class SagaStuck(BaseException):  # noqa: N818 - as above
+class SagaStuck(BaseException):
     """A saga cannot go on by itself: a person has to decide (`recoup sagas list --stuck`).
 
     No `Exception`, so that user code does not take it for the failure of a step.
@@ -112,12 +112,4 @@ class SagaStuck(BaseException):  # noqa: N818 - as above
         return f"saga {self.name!r} ({self.id}) is stuck: {self.reason}"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _stuck, (self.id, self.name, self.reason)
-
-
-def _fenced(found: str, name: str) -> Fenced:
-    return Fenced(id=found, name=name)
-
-
-def _stuck(found: str, name: str, reason: str) -> SagaStuck:
-    return SagaStuck(id=found, name=name, reason=reason)
+        return _rebuild, (type(self), self.args, dict(self.__dict__))

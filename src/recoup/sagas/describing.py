@@ -68,7 +68,11 @@ def _arguments(target: Callable[..., object], call: Packed, step: str) -> dict[s
 def title(target: Any) -> str:
     """Name a step: for people, and to know it again when a function is run again."""
     module, qualname = getattr(target, "__module__", None), getattr(target, "__qualname__", None)
-    return f"{module}:{qualname}" if isinstance(qualname, str) else f"{type(target).__module__}:{type(target).__qualname__}"
+    return (
+        f"{module}:{qualname}"
+        if isinstance(qualname, str)
+        else f"{type(target).__module__}:{type(target).__qualname__}"
+    )
 
 
 def _undo(member: Member, config: CompensationConfig) -> list[str]:

@@ -1,4 +1,4 @@
-"""The protocol between sagas and what keeps them: states, records, and what a store has to be able to do.
+r"""The protocol between sagas and what keeps them: states, records, and what a store has to be able to do.
 
     ledger (decides)  ->  Journal (one writer thread, group commit; writer.py)  ->  Backend (SQLite, PostgreSQL)
 
@@ -24,11 +24,11 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+from recoup.errors import JournalError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
-
-from recoup.errors import JournalError
 
 __all__ = ["SCHEMA", "Append", "Backend", "Head", "Kind", "Record", "Start", "State", "Story", "Unavailable"]
 
@@ -145,7 +145,7 @@ class Story(NamedTuple):
     records: Sequence[Record]
 
 
-class Unavailable(JournalError):
+class Unavailable(JournalError):  # noqa: N818 - a state of the store, seen by the writer alone
     """The store cannot be reached at the moment; the writer opens it again and repeats the transaction."""
 
 
@@ -154,11 +154,14 @@ class Backend(Protocol):
 
     Attributes:
         journal: What errors call it: the address, without a password.
-        owner: Who this is, new for each backend that is opened: sagas started here belong to it.
     """
 
     journal: str
-    owner: str
+
+    @property
+    def owner(self) -> str:
+        """Who this is, new for each backend that is opened: sagas started here belong to it."""
+        ...
 
     def open(self) -> None:
         """Connect, make or migrate the tables, and take the owner's lock; again after `Unavailable`.
@@ -172,8 +175,13 @@ class Backend(Protocol):
         """
         ...
 
-    def begin(self, *, writes: bool) -> None:
-        """Begin a transaction; `writes` tells whether anything but `load` and `listed` will be called."""
+    def begin(self, *, writes: bool, alone: bool = False) -> None:
+        """Begin a transaction.
+
+        Args:
+            writes: Whether anything but `load` and `listed` will be called.
+            alone: Whether one request alone follows, which may then be a transaction by itself.
+        """
         ...
 
     def commit(self) -> None:

@@ -45,7 +45,9 @@ class Journal:
     Each operation comes as a `Ticket`, for `wait` or `wait_async`.
     """
 
-    def __init__(self, backend: Backend, *, timeout: Seconds = 10.0, recover: bool = True, patience: Any = None) -> None:
+    def __init__(
+        self, backend: Backend, *, timeout: Seconds = 10.0, recover: bool = True, patience: Any = None
+    ) -> None:
         self._backend = backend
         self.timeout: float = checks.duration("timeout", timeout, zero=False)
         self._recover = recover
@@ -213,7 +215,7 @@ class Journal:
             if self._closed:
                 raise JournalError(journal=self.name, reason="it is closed")
             if self._writer is None or self._writer.failure is not None:
-                self._writer = Writer(self._backend)
+                self._writer = Writer(self._backend, self.timeout)
                 _open.add(self)
                 self._writer.start()
                 if self._recover:

@@ -1,4 +1,4 @@
-"""What one durable saga has done and has to undo: decisions without I/O, rebuilt from its records after a crash.
+r"""What one durable saga has done and has to undo: decisions without I/O, rebuilt from its records after a crash.
 
     begun --done--> done ----\\
       |                       >-- owed once the saga fails --undone/skipped--> undone

@@ -38,7 +38,9 @@ def journal_of(given: Any) -> Any:
     if given is None or isinstance(given, Journal) or callable(getattr(given, "run", None)):
         return given
     if not isinstance(given, str):
-        raise TypeError(f"journal must be an address, a Journal, an engine or None, not {checks.shown(given)}: {_ADVICE}")
+        raise TypeError(
+            f"journal must be an address, a Journal, an engine or None, not {checks.shown(given)}: {_ADVICE}"
+        )
     with _lock:
         found = _known.get(given)
         if found is None or found.closed:

@@ -61,7 +61,11 @@ def show(id: str, *, journal: Any = settings.UNSET) -> Story:  # noqa: A002 - wh
     """
     place = _place(journal)
     story: Story | None = place.wait(place.load(id))
-    return story or place.wait(place.load(find(id, journal=place)))  # type: ignore[no-any-return]  # it was found
+    if story is None:
+        story = place.wait(place.load(find(id, journal=place)))
+    if story is None:
+        raise LookupError(f"there is no saga {id!r} any more")
+    return story
 
 
 def find(letters: str, *, journal: Any = settings.UNSET) -> str:
@@ -202,8 +206,9 @@ def _taken(id: str, states: Collection[State], journal: Any, *, force: bool = Fa
     place = _place(journal)
     story = show(id, journal=place)
     if place.wait(place.take(story.head.id, states, force=force)) is None:
-        owner = f" and belongs to {story.head.owner}, which is alive" if story.head.state in states else ""
-        raise RecoveryError(f"saga {story.head.name!r} ({story.head.id}) is {story.head.state}{owner}: nothing was changed")
+        raise RecoveryError(
+            f"saga {story.head.name!r} ({story.head.id}) is {story.head.state}: nothing was changed"
+        )
     return Run.taken_over(place, place.wait(place.load(story.head.id)))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recoup._core import checks
 from recoup.errors import RecoveryError, SagaStuck
@@ -65,7 +65,7 @@ def _job(run: Run, error: Exception, seconds: float, *, waits: bool) -> perform.
     return perform.Job(run.name, undoing.whole(run, error, owed, waits=waits), seconds)
 
 
-def _found(name: str) -> object:
+def _found(name: str) -> Any:
     try:
         return names.find(name)
     except LookupError as lost:

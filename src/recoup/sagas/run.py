@@ -61,7 +61,9 @@ class Run:
         at_fork(self)
 
     @classmethod
-    def begun(cls, journal: Journal, name: str, *, key: str | None, version: str = "", fn: str = "", args: str = "") -> Run:
+    def begun(
+        cls, journal: Journal, name: str, *, key: str | None, version: str = "", fn: str = "", args: str = ""
+    ) -> Run:
         """Make a saga that nobody knows of yet."""
         return cls(journal, Start(uuid4().hex, name, version, fn, args, key, now()), new=True)
 
@@ -92,7 +94,7 @@ class Run:
 
     def known(self) -> bool:
         """Tell whether the journal may know of it."""
-        return not self._new or self._first is not None
+        return not self._new or (self._first is not None and not self._first.failed())
 
     def announce(self) -> Ticket:
         """Write the saga itself, before any step."""
@@ -117,7 +119,13 @@ class Run:
     def write(self, *records: Record, state: State | None = None, reason: str = "", lazy: bool = False) -> Ticket:
         """Hand records to the writer; to be called under the lock, in which they were made."""
         append = Append(
-            self.id, self.fence, records, now(), state, reason, release=state in {State.STUCK, State.DONE, State.COMPENSATED}
+            self.id,
+            self.fence,
+            records,
+            now(),
+            state,
+            reason,
+            release=state in {State.STUCK, State.DONE, State.COMPENSATED},
         )
         start = self.start if self._new else None
         ticket = self.journal.append(append, start=start, name=self.name, lazy=lazy)
@@ -130,22 +138,26 @@ class Run:
                 self._first = ticket
         return ticket
 
-    def wait(self, ticket: Ticket) -> Any:
-        """Block until a request is carried out, no longer than the ambient deadline lets it.
+    def wait(self, ticket: Ticket | None) -> Any:
+        """Block until a request is carried out, if there is one, no longer than the ambient deadline lets it.
 
         Raises:
             Fenced: If the saga belongs to somebody else by now.
             JournalError: If it cannot be carried out, or not in time.
             DeadlineExceeded: If it was the deadline that was too short.
         """
+        if ticket is None:
+            return None
         try:
             return self.journal.wait(ticket, timing.time_left())
         except JournalError as error:
             _blame(error)
             raise
 
-    async def wait_async(self, ticket: Ticket) -> Any:
+    async def wait_async(self, ticket: Ticket | None) -> Any:
         """Await what `wait` blocks for."""
+        if ticket is None:
+            return None
         try:
             return await self.journal.wait_async(ticket, timing.time_left())
         except JournalError as error:

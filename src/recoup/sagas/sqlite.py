@@ -58,6 +58,7 @@ class SqliteBackend:
         return self._owners.name
 
     def open(self) -> None:
+        """Connect, migrate, and become an owner."""
         self.close()
         try:
             self._turn = os.open(self.path.with_name(f"{self.path.name}-turn"), os.O_RDWR | os.O_CREAT, 0o600)
@@ -98,17 +99,20 @@ class SqliteBackend:
         self._connection.execute("INSERT INTO recoup_schema VALUES (?)", (SCHEMA,))
         self._connection.execute("COMMIT")
 
-    def begin(self, *, writes: bool) -> None:
+    def begin(self, *, writes: bool, alone: bool = False) -> None:  # noqa: ARG002 - of no use here
+        """Begin a transaction, when it is our turn."""
         self._take_turn()
         self._done("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     def commit(self) -> None:
+        """Make it durable."""
         self._done("COMMIT")
         self._give_turn()
         while self._buried:
             self._owners.bury(self._buried.pop())
 
     def rollback(self) -> None:
+        """Undo what was done since `begin`."""
         self._buried.clear()
         with suppress(sqlite3.Error):
             if self._connection is not None and self._connection.in_transaction:
@@ -116,15 +120,19 @@ class SqliteBackend:
         self._give_turn()
 
     def start(self, start: Start) -> Head:
+        """Add a saga, or give the one that is there."""
         self._done(
             "INSERT INTO recoup_saga (id, name, version, fn, args, key, state, owner, fence, created, changed, reason) "
             "VALUES (?, ?, ?, ?, ?, ?, 'running', ?, 1, ?, ?, '') ON CONFLICT DO NOTHING",
             (*start[:6], self.owner, start.created, start.created),
         )
         found = self._heads("WHERE id = ?", (start.id,))
-        return (found or self._heads("WHERE name = ? AND key = ? AND state <> 'compensated'", (start.name, start.key)))[0]
+        return (found or self._heads("WHERE name = ? AND key = ? AND state <> 'compensated'", (start.name, start.key)))[
+            0
+        ]
 
     def append(self, append: Append) -> bool:
+        """Add records, if owner and fence are still what they were."""
         if append.state is None and not append.release:
             held = self._done(
                 "SELECT 1 FROM recoup_saga WHERE id = ? AND owner = ? AND fence = ?",
@@ -150,6 +158,7 @@ class SqliteBackend:
         return story is not None and story.head.fence == append.fence and set(append.records) <= set(story.records)
 
     def load(self, id: str) -> Story | None:  # noqa: A002 - what everybody calls it
+        """Read a saga."""
         found = self._heads("WHERE id = ?", (id,))
         if not found:
             return None
@@ -157,6 +166,7 @@ class SqliteBackend:
         return Story(found[0], [Record(seq, Kind(kind), n, body) for seq, kind, n, body in rows])
 
     def listed(self, states: Collection[State], limit: int, name: str | None = None) -> list[Head]:
+        """Read what there is."""
         chosen = list(states) or list(State)
         named = "" if name is None else "AND name = ? "
         return self._heads(
@@ -165,6 +175,7 @@ class SqliteBackend:
         )
 
     def claim(self, limit: int) -> list[Head]:
+        """Take over orphans."""
         there = self._done(
             "SELECT DISTINCT owner FROM recoup_saga WHERE state IN ('running', 'compensating') AND owner IS NOT ?",
             (self.owner,),
@@ -183,6 +194,7 @@ class SqliteBackend:
         return claimed
 
     def take(self, id: str, states: Collection[State], *, force: bool = False) -> Head | None:  # noqa: A002 - as above
+        """Take one saga over."""
         found = self._heads("WHERE id = ?", (id,))
         if not found or found[0].state not in states:
             return None
@@ -200,9 +212,11 @@ class SqliteBackend:
         return head._replace(owner=self.owner, fence=head.fence + 1) if made.rowcount else None
 
     def watch(self, notify: Callable[[], None]) -> Callable[[], None]:
+        """Have a function called soon after an owner dies."""
         return Watch(self._owners, notify).end
 
     def close(self) -> None:
+        """Disconnect, and give the lock of the owner back."""
         connection, self._connection = self._connection, None
         if connection is not None:
             self._take_turn()
@@ -215,6 +229,7 @@ class SqliteBackend:
             self._owners.leave()
 
     def abandon(self) -> None:
+        """Forget what a forked child has inherited."""
         _inherited.append(self._connection)
         self._connection = None
         turn, self._turn = self._turn, -1
@@ -230,7 +245,7 @@ class SqliteBackend:
             self._owners._fcntl.flock(self._turn, self._owners._fcntl.LOCK_UN)
 
     def _heads(self, condition: str, values: tuple[Any, ...]) -> list[Head]:
-        rows = self._done(f"SELECT {tables.HEAD} FROM recoup_saga {condition}", values)
+        rows = self._done(f"SELECT {tables.HEAD} FROM recoup_saga {condition}", values)  # noqa: S608 - constants of ours
         return [head._replace(state=State(head.state)) for head in map(Head._make, rows)]
 
     def _done(self, statement: str, values: tuple[Any, ...] = ()) -> Any:

@@ -1,7 +1,7 @@
-"""A call of a `@compensate` function in a durable saga: what is written of it, and when.
+r"""A call of a `@compensate` function in a durable saga: what is written of it, and when.
 
-    enter --> INTENT is on its way --ready--> it is durable --> the function runs --keep--> DONE, which nobody waits for
-                                                                          \\--undo--> undone at once, then FAILED, UNDONE
+enter --> INTENT is on its way --ready--> it is durable --> the function runs --keep--> DONE, which nobody waits for
+\\--undo--> undone at once, then FAILED, UNDONE
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from recoup._core.chain import Pending
 from recoup._core.colour import described
-from recoup.errors import Fenced, RecoveryError, SagaStuck, UnserializableError
+from recoup.errors import Fenced, RecoveryError, SagaStuck
 from recoup.sagas import describing, failures, undoing, values
 from recoup.sagas.ledger import Outcome
 from recoup.sagas.steps import in_step
 from recoup.strategies.compensation import perform, plans, steps
 
 if TYPE_CHECKING:
+    from recoup.sagas.joined import DurableSteps
     from recoup.sagas.ledger import Entry
     from recoup.sagas.run import Run
-    from recoup.sagas.scope import DurableSteps
     from recoup.sagas.writer import Ticket
     from recoup.strategies.compensation.members import Member
     from recoup.strategies.compensation.memory import Packed
@@ -136,7 +136,9 @@ class StepCall:
             if run.ledger.compensating or self._joined.state is steps.State.FAILED:
                 raise steps.too_late(described(self._member.target), self._joined)
             run.live.discard(entry)
-            run.plans[entry.n] = partial(run.plans[entry.n], result=result) if begun.config.save_state else run.plans[entry.n]
+            run.plans[entry.n] = (
+                partial(run.plans[entry.n], result=result) if begun.config.save_state else run.plans[entry.n]
+            )
             ticket = run.write(run.ledger.done(entry, body), lazy=not entry.pivot)
         return ticket if entry.pivot else None
 
@@ -167,22 +169,24 @@ class StepCall:
             return None  # it is somebody else's
         with run.lock:
             if not begun.started or isinstance(error, Pending):
-                run.write(run.ledger.undo_done(entry, "it never ran"), lazy=True)
+                record = run.ledger.undo_done(entry, "it never ran")
+                if begun.intent is None or not begun.intent.failed():  # there is nothing to be said of what is not there
+                    run.write(record, lazy=True)
                 return None
             if entry.pivot and not entry.undo and _leaves_doubt(error):
                 return None
+            run.write(run.ledger.failed(entry, failures.dumps(error)), lazy=True)
             if not entry.undo:
-                run.write(run.ledger.failed(entry, failures.dumps(error)), run.ledger.undo_done(entry), lazy=True)
+                run.write(run.ledger.undo_done(entry), lazy=True)
                 return None
-        done = undoing.Written(run, entry, failures.dumps(error), waits=waits)
-        tasks = [*undoing.live(run, entry, error), done.mark()]
+        tasks = [*undoing.live(run, entry, error), undoing.Written(run, entry, waits=waits).mark()]
         return perform.Job(self._member.strategy.name, tasks, begun.config.saga_timeout)
 
     def _gone(self, begun: Begun) -> None:
         """Note that nothing of this call runs any more; the last one of a saga that has failed closes it."""
         with self._run.lock:
             self._run.live.discard(begun.entry)
-        self._joined.after_late(begun.entry)
+        self._joined.after_late()
 
 
 def _leaves_doubt(error: BaseException) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextvars import ContextVar
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 from uuid import uuid4
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Step:
     def __repr__(self) -> str:
         return f"<step {self.n} of saga {self.saga!r} {self.key}>" if self.n else f"<step outside any saga {self.key}>"
 
-    def __enter__(self) -> Step:
+    def __enter__(self) -> Self:
         self._outer = current()
         self._open = True
         _current.set(self)

@@ -25,8 +25,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             changed DOUBLE PRECISION NOT NULL,
             reason TEXT NOT NULL
         )""",
-        "CREATE UNIQUE INDEX recoup_saga_key ON recoup_saga (name, key) "
-        "WHERE key IS NOT NULL AND state <> 'compensated'",
+        (
+            "CREATE UNIQUE INDEX recoup_saga_key ON recoup_saga (name, key) "
+            "WHERE key IS NOT NULL AND state <> 'compensated'"
+        ),
         "CREATE INDEX recoup_saga_open ON recoup_saga (state, owner) WHERE state IN ('running', 'compensating')",
         """CREATE TABLE recoup_rec (
             saga TEXT NOT NULL,

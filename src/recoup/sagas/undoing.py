@@ -66,14 +66,12 @@ class Written:
     Args:
         run: The saga.
         entry: The step.
-        failed: What it raised, if that has to be written too.
         waits: Whether the mark is awaited.
     """
 
-    def __init__(self, run: Run, entry: Entry, failed: str = "", *, waits: bool) -> None:
+    def __init__(self, run: Run, entry: Entry, *, waits: bool) -> None:
         self._run = run
         self._entry = entry
-        self._failed = failed
         self._waits = waits
 
     def mark(self) -> Mark:
@@ -83,8 +81,7 @@ class Written:
     def _written(self) -> object:
         run, entry = self._run, self._entry
         with run.lock:
-            records = [run.ledger.failed(entry, self._failed)] if self._failed else []
-            ticket = run.write(*records, run.ledger.undo_done(entry))
+            ticket = run.write(run.ledger.undo_done(entry))
         return waited(run, ticket, waits=self._waits)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import datetime
+import datetime as dt
 import json
 import math
 import pathlib
@@ -33,9 +33,9 @@ _KINDS = (
 )
 _TEXT: dict[type, tuple[str, Callable[[Any], str], Callable[[str], Any]]] = {
     bytes: ("bytes", lambda value: base64.b64encode(value).decode(), base64.b64decode),
-    datetime.datetime: ("datetime", datetime.datetime.isoformat, datetime.datetime.fromisoformat),
-    datetime.date: ("date", datetime.date.isoformat, datetime.date.fromisoformat),
-    datetime.time: ("time", datetime.time.isoformat, datetime.time.fromisoformat),
+    dt.datetime: ("datetime", dt.datetime.isoformat, dt.datetime.fromisoformat),
+    dt.date: ("date", dt.date.isoformat, dt.date.fromisoformat),
+    dt.time: ("time", dt.time.isoformat, dt.time.fromisoformat),
     Decimal: ("decimal", str, Decimal),
     UUID: ("uuid", str, UUID),
     type(pathlib.Path()): ("path", str, pathlib.Path),
@@ -77,7 +77,7 @@ def loads(text: str) -> Any:
     return back(json.loads(text))
 
 
-def plain(value: Any, what: str) -> Any:
+def plain(value: Any, what: str) -> Any:  # noqa: PLR0911 - a table of kinds
     """Make what JSON has out of a value; as `dumps`, but no text yet."""
     kind = type(value)
     if value is None or kind in {bool, int, str}:
@@ -95,35 +95,36 @@ def plain(value: Any, what: str) -> Any:
     if kind in _PARTS:
         parts = [plain(each, what) for each in value]
         return {_TAG: _PARTS[kind], "v": parts if kind is tuple else sorted(parts, key=json.dumps)}  # sets: one order
-    if kind is datetime.timedelta:
+    if kind is dt.timedelta:
         return {_TAG: "timedelta", "v": [value.days, value.seconds, value.microseconds]}
     return _by_class(value, kind, what)
 
 
 def _as_text(value: Any, kind: type, what: str) -> Any:
     """Write what has a text of its own, if that says everything."""
-    tag, text, back = _TEXT[kind]
-    if kind in {datetime.datetime, datetime.time} and not _fixed_zone(value.tzinfo):
+    tag, text, _back = _TEXT[kind]
+    if kind in {dt.datetime, dt.time} and not _fixed_zone(value.tzinfo):
         reason = f"time zone {value.tzinfo} has rules, and would come back as a fixed offset: use .astimezone(UTC)"
         raise UnserializableError(what=what, reason=reason)
-    if getattr(value, "fold", 0):
-        raise UnserializableError(what=what, reason="a time with fold=1 would come back without it")
-    return {_TAG: tag, "v": text(value)}
+    fold = {"fold": 1} if getattr(value, "fold", 0) else {}
+    return {_TAG: tag, "v": text(value), **fold}
 
 
-def _fixed_zone(zone: datetime.tzinfo | None) -> bool:
+def _fixed_zone(zone: dt.tzinfo | None) -> bool:
     # A name of its own (timezone(offset, "CET")) makes no difference: such zones compare by their offset alone.
-    return zone is None or type(zone) is datetime.timezone
+    return zone is None or type(zone) is dt.timezone
 
 
 def _by_class(value: Any, kind: type, what: str) -> Any:
     """Write what is made by calling a class of the user's."""
+    tag: str
+    parts: Any
     if isinstance(value, Enum):
         tag, parts = "enum", value.name
     elif isinstance(value, tuple) and hasattr(kind, "_fields"):
         tag, parts = "named tuple", [plain(each, what) for each in value]
     elif dataclasses.is_dataclass(kind):
-        fields = dataclasses.fields(value)
+        fields = dataclasses.fields(kind)
         if not all(each.init for each in fields):
             raise UnserializableError(what=what, reason=f"a field of {kind.__qualname__} is not given when it is made")
         tag, parts = "dataclass", {each.name: plain(getattr(value, each.name), what) for each in fields}
@@ -131,30 +132,32 @@ def _by_class(value: Any, kind: type, what: str) -> Any:
         raise UnserializableError(what=what, reason=f"{kind.__qualname__} is none of {_KINDS}")
     try:
         made = {_TAG: tag, "c": names.of(kind), "v": parts}
-        if kind.__eq__ is not object.__eq__ and back(made) != value:
+        if getattr(kind, "__eq__", None) is not object.__eq__ and back(made) != value:
             raise UnserializableError(what=what, reason=f"this {kind.__qualname__} would come back as another one")
     except names.NamelessError as error:
         raise UnserializableError(what=what, reason=str(error)) from None
     return made
 
 
-def back(value: Any) -> Any:
+def back(value: Any) -> Any:  # noqa: PLR0911 - as above
     """Undo `plain`."""
     if type(value) is list:
         return [back(each) for each in value]
     if type(value) is not dict:
         return value
-    tag, found = value.get(_TAG), value.get("v")
+    tag: Any = value.get(_TAG)
+    found: Any = value.get("v")
     if tag is None:
         return {key: back(each) for key, each in value.items()}
     if tag in _FROM_TEXT:
-        return _FROM_TEXT[tag](found)
+        made = _FROM_TEXT[tag](found)
+        return made.replace(fold=1) if "fold" in value else made
     if tag in _FROM_PARTS:
         return _FROM_PARTS[tag](back(found))
     if tag == "float":
         return float(found)
     if tag == "timedelta":
-        return datetime.timedelta(*found)
+        return dt.timedelta(*found)
     if tag == "dict":
         return {back(key): back(each) for key, each in found}
     return _made(tag, names.find(value["c"]), found)

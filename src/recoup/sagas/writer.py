@@ -76,6 +76,10 @@ class Ticket:
         """Tell whether it is known to be carried out."""
         return self.done and self._error is None
 
+    def failed(self) -> bool:
+        """Tell whether it is known not to be carried out, and never will be."""
+        return self.done and self._error is not None
+
     def result(self) -> Any:
         """Give the answer, or raise it.
 
@@ -94,6 +98,7 @@ class Writer:
 
     Args:
         backend: What it writes to; from here on only its thread uses it.
+        patience: Seconds in which it tries to open a store that cannot be reached.
 
     Attributes:
         opening: Settled when the store is open, or cannot be opened.
@@ -102,8 +107,9 @@ class Writer:
     States: made, running from `start` on, stopped by `stop`. After a fork the child's writer is dead: make a new one.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, patience: float = 10.0) -> None:
         self._backend = backend
+        self._patience = patience
         self._queue: SimpleQueue[Ticket | None] = SimpleQueue()
         self.opening = Ticket(lambda _: None)
         self.failure: JournalError | None = None
@@ -130,7 +136,7 @@ class Writer:
 
     def _run(self) -> None:
         try:
-            self._backend.open()
+            self._open()
         except BaseException as error:  # noqa: BLE001 - handed to whoever opens it
             self._backend.close()
             self.failure = _as_journal_error(self._backend, error)
@@ -143,6 +149,20 @@ class Writer:
                 pass
         finally:
             self._backend.close()
+
+    def _open(self) -> None:
+        """Open the store; try again for some time if that may help."""
+        began, pause = time.monotonic(), SHORTEST
+        while True:
+            try:
+                self._backend.open()
+            except Unavailable:
+                if self._stopping or self.opening.abandoned or time.monotonic() - began + pause > self._patience:
+                    raise
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST)
+            else:
+                return
 
     def _refuse(self, error: JournalError) -> None:
         """Answer everybody who is in the queue of a writer that could not open its store."""
@@ -206,7 +226,7 @@ class Writer:
     def _transact(self, batch: list[Ticket]) -> None:
         """Write a batch in one transaction, and wake the callers when it is durable."""
         try:
-            self._backend.begin(writes=any(each.writes for each in batch))
+            self._backend.begin(writes=any(each.writes for each in batch), alone=len(batch) == 1)
             answers = [_answered(each, self._backend) for each in batch]
             self._backend.commit()
         except BaseException:

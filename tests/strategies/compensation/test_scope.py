@@ -17,8 +17,8 @@ from recoup import CompensationError, RecoveryError, subscribe
 from recoup import events as happened
 from recoup._core import mode
 from recoup.strategies.compensation import steps
+from recoup.strategies.compensation.decorator import compensate
 from recoup.strategies.compensation.scope import Saga, saga
-from recoup.strategies.compensation.strategy import compensate
 
 if TYPE_CHECKING:
     from recoup.testing import VirtualClock

@@ -96,7 +96,7 @@ def _delay(config: Any) -> float:
 if TYPE_CHECKING:
 
     class CompensateOptions(TypedDict, total=False):
-        """Keywords of `@compensate`: the fields of `CompensationConfig`, `name`, and a short form."""
+        """Keywords of `@compensate`: the fields of `CompensationConfig`, and `name`."""
 
         name: str | None
         compensation_actions: Sequence[Callable[..., object]]
@@ -109,4 +109,3 @@ if TYPE_CHECKING:
         compensation_delay: Seconds
         raise_original: bool
         pivot: bool
-        attempts: int

@@ -122,7 +122,18 @@ class Ledger:
     Where there are marks, nothing is done any more once anything has failed: the order of undoing is a promise there.
     """
 
-    __slots__ = ("_attempt", "_began", "_index", "_seconds", "_strict", "_tasks", "failures", "interrupt", "undone", "wait")
+    __slots__ = (
+        "_attempt",
+        "_began",
+        "_index",
+        "_seconds",
+        "_strict",
+        "_tasks",
+        "failures",
+        "interrupt",
+        "undone",
+        "wait",
+    )
 
     def __init__(self, tasks: Sequence[Task], seconds: float, now: float) -> None:
         self._tasks = tasks

@@ -1,4 +1,4 @@
-"""Compensation as a strategy object and as a decorator.
+"""Compensation as a strategy object; `@compensate` stands in decorator.py.
 
 What a failure sets in motion: a job (`_job`) made of tasks (`_tasks`), which `perform.py` runs.
 """
@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from recoup._core import checks, mode
 from recoup._core.arguments import Parameters
 from recoup._core.colour import Colour, described
-from recoup._core.options import decorating, same
+from recoup._core.options import same
 from recoup._core.strategy import Pump, Strategy, Worst
 from recoup.strategies.compensation import actions, memory, perform, plans, steps
 from recoup.strategies.compensation.config import CompensationConfig
@@ -28,15 +27,14 @@ from recoup.strategies.compensation.state import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Unpack
+    from types import FunctionType
 
     from recoup._core.strategy import Place
-    from recoup.strategies.compensation.config import CompensateOptions
     from recoup.strategies.compensation.memory import Packed
     from recoup.strategies.compensation.state import Task
     from recoup.strategies.compensation.steps import Steps
 
-__all__ = ["Compensation", "compensate"]
+__all__ = ["Compensation", "decoratable"]
 
 _FACTORIES: dict[Colour, Callable[..., Any]] = {
     Colour.SYNC: compensating,
@@ -96,7 +94,7 @@ class Compensation(Strategy):
 
         def __call__(self, /, *args: Any, **kwargs: Any) -> Any:  # noqa: D102 - the base class documents it
             bare = self._bare
-            if bare is None or (len(args) == 1 and not kwargs and _decoratable(args[0])):
+            if bare is None or (len(args) == 1 and not kwargs and decoratable(args[0])):
                 return super().__call__(*args, **kwargs)
             name = bare.__qualname__
             raise TypeError(
@@ -245,70 +243,6 @@ class Compensation(Strategy):
             del late  # as above
 
 
-def compensate(
-    target: Callable[..., object] | Sequence[Callable[..., object]] | CompensationConfig | Compensation | None = None,
-    /,
-    **options: Unpack[CompensateOptions],
-) -> Compensation:
-    """Undo what a function has done when it fails, and when a later step of the same `saga()` fails.
-
-    Args:
-        target: The action that undoes it, or a list of actions, a `CompensationConfig`, or a `Compensation` to share.
-            An action that has a required positional parameter is called with a mapping: the call's arguments by name
-            (what is in a mapping argument too), `args`, `kwargs`, `error`, and `result` if the call had completed.
-            `None` with `pivot=True` for a step that cannot be undone.
-        options: Fields of `CompensationConfig`, `name`, and `attempts` for `compensation_attempts`.
-
-    Returns:
-        A decorator for functions, coroutine functions, generators, methods and callable objects.
-
-    Raises:
-        TypeError: If nothing says how to undo, or an argument has the wrong type.
-        ValueError: If an argument is out of range.
-
-    The action runs for the failing call itself, because a call that failed may have had its effect all the same (the
-    answer was lost, it was cancelled half-way): look whether there is something to undo, as `state.get("result")` does.
-
-    >>> from recoup import compensate
-    >>> seats = set()
-    >>> @compensate(lambda state: seats.discard(state["seat"]))
-    ... def book(seat):
-    ...     seats.add(seat)
-    ...     raise ConnectionError("the printer of tickets does not answer")
-    >>> try:
-    ...     book("12A")
-    ... except ConnectionError:
-    ...     seats
-    set()
-    """
-    if "attempts" in options:
-        options["compensation_attempts"] = options.pop("attempts")
-    if target is None and options.get("pivot"):
-        options.setdefault("compensation_actions", [])
-    if target is None and "compensation_actions" not in options:
-        raise TypeError("compensate() needs to know how to undo: write @compensate(undo), or give a list of actions")
-    if target is None or isinstance(target, (CompensationConfig, Compensation)):
-        return decorating(Compensation, CompensationConfig, target, options, bare=False)  # type: ignore[no-any-return]
-    if "compensation_actions" in options:
-        raise TypeError("compensate() got actions twice, by position and as compensation_actions: give one")
-    bare = target if isinstance(target, FunctionType) and not options else None
-    if bare is not None:
-        _check_bare(bare)
-    listed = [target] if callable(target) else target
-    made: Compensation = decorating(Compensation, CompensationConfig, None, {**options, "compensation_actions": listed})
-    made._bare = bare
-    return made
-
-
-def _check_bare(function: FunctionType) -> None:
-    """Refuse what `@compensate` above a function most often gives: a function that is no action."""
-    try:
-        actions.takes_state(function)
-    except TypeError as error:
-        name = function.__qualname__
-        raise TypeError(f"{error}; if {name!r} is what you want to protect, write @compensate(undo) above it") from None
-
-
-def _decoratable(target: object) -> bool:
+def decoratable(target: object) -> bool:
     """Tell whether a decorator may have been meant."""
     return callable(target) or hasattr(type(target), "__get__")
