@@ -220,27 +220,16 @@ __all__ = [  # noqa: RUF022 - in plain order, which puts UNKNOWN where people lo
 ]
 
 
-<<<<<<< HEAD
 if not TYPE_CHECKING:  # it would make a name of ours of any mistake
 
     def __getattr__(name: str) -> object:
         """Load a public name when it is first used."""
-        home = _HOME_OF.get(name)
+        home = HOME_OF.get(name)
         if home is None:
             raise AttributeError(f"module 'recoup' has no attribute {name!r}")
         value = getattr(import_module(f"recoup.{home}"), name)
         globals()[name] = value
         return value
-=======
-def __getattr__(name: str) -> object:
-    """Load a public name when it is first used."""
-    home = HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module 'recoup' has no attribute {name!r}")
-    value = getattr(import_module(f"recoup.{home}"), name)
-    globals()[name] = value
-    return value
->>>>>>> 5c7f4e9 (Keep sagas over the death of their process)
 
 
 def __dir__() -> list[str]:
