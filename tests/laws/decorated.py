@@ -53,6 +53,7 @@ OTHERS = {  # public functions that are no decorators
     "explain",
     "force_open",
     "hedge",  # a decorator, but of async functions only: it has tests of its own
+    "idempotent",  # a decorator, but of functions with a database: it has tests of its own
     "isolate",  # a decorator, but of functions that other processes can find: it has tests of its own
     "layers_of",
     "metrics_only",

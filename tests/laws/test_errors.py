@@ -21,6 +21,7 @@ CAUSE = ConnectionError("reset")
 SAMPLES: list[BaseException] = [
     errors.RecoveryError("text", 1),
     errors.Refusal(name="api", retry_after=2.5),
+    errors.AlreadyUndone(name="shop:charge", key="a1:2"),
     errors.RateLimitExceeded(name="api", retry_after=1.5, rate=10, per=1.0, patience=0.5),
     errors.WorkersBusyError(name="api", thread_workers=3),
     errors.IsolationBusyError(name="api", workers=3, waited=0.5),

@@ -30,7 +30,7 @@ DECIDES = {f"_core.chain.{name}": reason for name, reason in ENDS.items() if nam
 # What else than the function itself is given the arguments, and why it does not matter that they come bound.
 BOUND = {
     "adopted": "the asynchronous chain round the same function",
-    "begin": "binds them itself: before_retry sees every call the same way (R11)",
+    "begin": "binds them itself: before_retry (R11) and a key (rule 3 of sagas) see every call the same way",
     "desk.refreshed(run, fn)": "calls the function, for a later caller",
     "glance": "binds them itself, as `keyed`",
     "job.run": "calls the function, in a thread",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from recoup._core import checks
-from recoup._core.colour import Colour, colour_of, described
+from recoup._core.colour import colour_of, described
 from recoup.sagas import steps
 from recoup.sagas.idempotent_keys import Entry
 from recoup.sagas.idempotent_places import NoTableError, alone, asked, asked_async, async_place_of, known, place_of
@@ -18,12 +18,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import ParamSpec, TypeVar
 
-    from recoup.sagas.idempotent_places import AsyncPlace, Place
-
     P = ParamSpec("P")
     R = TypeVar("R")
 
 __all__ = ["idempotent"]
+
+
+class Call(NamedTuple):
+    """One call.
+
+    Attributes:
+        function: The user's function.
+        args: Its positional arguments.
+        kwargs: Its keyword arguments.
+        place: Where its key is; in a coroutine function one that is awaited.
+        entry: The key.
+    """
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    place: Any
+    entry: Entry
 
 
 class Plan:
@@ -47,13 +63,22 @@ class Plan:
             if isinstance(given, str) and given not in self._signature.parameters:
                 raise TypeError(f"{what}={given!r} is to name a parameter, and {described(function)} has none such")
 
-    def connection(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Give the connection of a call."""
+    def begin(self, /, *args: Any, **kwargs: Any) -> Call:
+        """Find connection and key of a call."""
+        place = place_of(self._connection(args, kwargs))
+        return Call(self.function, args, kwargs, place, self._entry(args, kwargs))
+
+    def begin_async(self, /, *args: Any, **kwargs: Any) -> Call:
+        """Find connection and key of a call of a coroutine function."""
+        place = async_place_of(self._connection(args, kwargs))
+        return Call(self.function, args, kwargs, place, self._entry(args, kwargs))
+
+    def _connection(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if isinstance(self._store, str):
             return self._argument(self._store, args, kwargs)
         return self._store() if callable(self._store) and not known(self._store) else self._store
 
-    def entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
+    def _entry(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Entry:
         """Give the key of a call.
 
         Raises:
@@ -82,90 +107,89 @@ class Plan:
         return bound.arguments[name]
 
 
-def once(plan: Plan, act: Callable[..., Any]) -> Callable[..., Any]:
+def once(begin: Callable[..., Call], act: Callable[[Call], Any]) -> Callable[..., Any]:
     """Make what acts in a transaction; the table is made by the first call of all."""
 
     def acting_once(*args: Any, **kwargs: Any) -> Any:
-        place, entry = place_of(plan.connection(args, kwargs)), plan.entry(args, kwargs)
-        with alone(place.connection):
+        call = begin(*args, **kwargs)
+        with alone(call.place.connection):
             while True:
                 try:
-                    return act(plan.function, place, entry, args, kwargs)
+                    return act(call)
                 except NoTableError:
-                    place.make()
+                    call.place.make()
 
     return acting_once
 
 
-def once_async(plan: Plan, act: Callable[..., Any]) -> Callable[..., Any]:
+def once_async(begin: Callable[..., Call], act: Callable[[Call], Any]) -> Callable[..., Any]:
     """Make what acts in a transaction; the table is made by the first call of all."""
 
     async def acting_once(*args: Any, **kwargs: Any) -> Any:
-        place, entry = async_place_of(plan.connection(args, kwargs)), plan.entry(args, kwargs)
-        with alone(place.connection):
+        call = begin(*args, **kwargs)
+        with alone(call.place.connection):
             while True:
                 try:
-                    return await act(plan.function, place, entry, args, kwargs)
+                    return await act(call)
                 except NoTableError:
-                    await place.make_async()
+                    await call.place.make_async()
 
     return acting_once
 
 
-def do(function: Callable[..., Any], place: Place, entry: Entry, args: Any, kwargs: Any) -> Any:
+def do(call: Call) -> Any:
     """Have the effect, or give what it gave."""
+    place, entry = call.place, call.entry
     with place.transaction():
         found = asked(place, entry.doing(place.locks))
         if not found.runs:
             return found.result
-        result = function(*args, **kwargs)
+        result = call.function(*call.args, **call.kwargs)
         place.held()
         place.said(*entry.done(result))
         return result
 
 
-async def do_async(function: Callable[..., Any], place: AsyncPlace, entry: Entry, args: Any, kwargs: Any) -> Any:
+async def do_async(call: Call) -> Any:
     """Have the effect, or give what it gave."""
+    place, entry = call.place, call.entry
     async with place.transaction_async():
         found = await asked_async(place, entry.doing(place.locks))
         if not found.runs:
             return found.result
-        result = await function(*args, **kwargs)
+        result = await call.function(*call.args, **call.kwargs)
         place.held()
         await place.said_async(*entry.done(result))
         return result
 
 
-def undo_it(function: Callable[..., Any], place: Place, entry: Entry, args: Any, kwargs: Any) -> Any:
+def undo_it(call: Call) -> Any:
     """Undo the effect, or see that it does not happen any more."""
+    place, entry = call.place, call.entry
     with place.transaction():
         found = asked(place, entry.undoing(place.locks))
         if not found.runs:
             return None
-        result = function(*_informed(args, found.result), **kwargs)
+        result = call.function(*_informed(call.args, found.result), **call.kwargs)
         place.held()
         place.said(*entry.undone())
         return result
 
 
-async def undo_it_async(function: Callable[..., Any], place: AsyncPlace, entry: Entry, args: Any, kwargs: Any) -> Any:
+async def undo_it_async(call: Call) -> Any:
     """Undo the effect, or see that it does not happen any more."""
+    place, entry = call.place, call.entry
     async with place.transaction_async():
         found = await asked_async(place, entry.undoing(place.locks))
         if not found.runs:
             return None
-        result = await function(*_informed(args, found.result), **kwargs)
+        result = await call.function(*_informed(call.args, found.result), **call.kwargs)
         place.held()
         await place.said_async(*entry.undone())
         return result
 
 
-_PUMPS: dict[tuple[Colour, bool], tuple[Callable[..., Any], Callable[..., Any]]] = {
-    (Colour.SYNC, False): (once, do),
-    (Colour.ASYNC, False): (once_async, do_async),
-    (Colour.SYNC, True): (once, undo_it),
-    (Colour.ASYNC, True): (once_async, undo_it_async),
-}
+_ACTS = {False: (do, do_async), True: (undo_it, undo_it_async)}
 
 
 def _informed(args: tuple[Any, ...], result: object) -> tuple[Any, ...]:
@@ -239,10 +263,12 @@ def idempotent(
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         if isinstance(function, (classmethod, staticmethod)):
             raise TypeError(f"put @idempotent below @{type(function).__name__}")
-        pumps = _PUMPS.get((colour_of(function), undo))
-        if pumps is None:
+        colour = colour_of(function)
+        if colour.is_stream:
             raise TypeError(f"{described(function)} is a generator: a key stands for an effect that has one end")
-        make, act = pumps
-        return functools.update_wrapper(make(Plan(function, store, key, scope), act), function)
+        plan = Plan(function, store, key, scope)
+        act, act_async = _ACTS[undo]
+        made = once_async(plan.begin_async, act_async) if colour.is_async else once(plan.begin, act)
+        return functools.update_wrapper(made, function)
 
     return decorate
