@@ -191,24 +191,30 @@ class PostgresBackend:
 
     def start(self, start: Start) -> Head:
         """Add a saga."""
-        values = (*start[:6], self.owner, start.created)
         while True:  # again if another one was committed while ours was being tried: it is seen now
-            if rows := self._said(sql.START, *values).rows:
+            if rows := self._said(self._starting(start))[0].rows:
                 return _head(rows[0])
 
-    def append(self, append: Append) -> bool:
-        """Add records and change the state, if owner and fence are still what they were."""
+    def _starting(self, start: Start) -> tuple[str, Any]:
+        return sql.START, (*start[:6], self.owner, start.created)
+
+    def append(self, append: Append, start: Start | None = None) -> bool:
+        """Add records and change the state, if owner and fence are still what they were.
+
+        Args:
+            append: What to add.
+            start: The saga itself, if it may not be there yet: in the same exchange, so in the same transaction.
+        """
         columns = zip(*append.records, strict=True) if append.records else ((), (), (), ())
         seqs, kinds, numbers, bodies = map(tuple, columns)
-        rows = self._said(
-            sql.APPEND, append.id, self.owner, append.fence, seqs, kinds, numbers, bodies,
-            append.state, append.now, append.reason, append.release,
-        ).rows  # fmt: skip
-        return rows[0][0] == "t"
+        values = (append.id, self.owner, append.fence, seqs, kinds, numbers, bodies,
+                  append.state, append.now, append.reason, append.release)  # fmt: skip
+        first = () if start is None else (self._starting(start),)
+        return self._said(*first, (sql.APPEND, values))[-1].rows[0][0] == "t"
 
     def load(self, id: str) -> Story | None:  # noqa: A002 - what everybody calls it
         """Read a saga."""
-        rows = self._said(sql.LOAD, id).rows
+        rows = self._said((sql.LOAD, (id,)))[0].rows
         if not rows:
             return None
         return Story(
@@ -217,24 +223,25 @@ class PostgresBackend:
 
     def listed(self, states: Collection[State], limit: int, name: str | None = None) -> list[Head]:
         """Read what there is in these states."""
-        return [_head(row) for row in self._said(sql.LISTED, tuple(states or State), name, limit).rows]
+        return [_head(row) for row in self._said((sql.LISTED, (tuple(states or State), name, limit)))[0].rows]
 
     def claim(self, limit: int) -> list[Head]:
         """Take over orphans, and give again what was claimed without an answer."""
         self._alone = False  # an answer that is lost must not be a commit that is done: see `commit`
         found: list[Head] = []
         if self._doubtful:
-            rows = self._said(sql.DOUBTFUL, tuple(self._doubtful), self.owner).rows
+            rows = self._said((sql.DOUBTFUL, (tuple(self._doubtful), self.owner)))[0].rows
             ours = [head for head in map(_head, rows) if self._doubtful[head.id] == head.fence]
             self._doubtful = {head.id: head.fence for head in ours}
             found = ours[:limit]
-        found += [_head(row) for row in self._said(sql.CLAIM, self.owner, limit - len(found), self._grace).rows]
+        claiming = sql.CLAIM, (self.owner, limit - len(found), self._grace)
+        found += [_head(row) for row in self._said(claiming)[0].rows]
         self._claimed |= {head.id: head.fence for head in found}
         return sorted(found, key=lambda head: (head.created, head.id))
 
     def take(self, id: str, states: Collection[State], *, force: bool = False) -> Head | None:  # noqa: A002 - as above
         """Take one saga over."""
-        rows = self._said(sql.TAKE, id, self.owner, tuple(states), force).rows
+        rows = self._said((sql.TAKE, (id, self.owner, tuple(states), force)))[0].rows
         return _head(rows[0]) if rows else None
 
     def watch(self, notify: Callable[[], None]) -> Callable[[], None]:
@@ -269,12 +276,12 @@ class PostgresBackend:
         self.owner, self._ghost = "", ("", "")
         self._claimed, self._doubtful = {}, {}
 
-    def _said(self, statement: str, *values: Any) -> Reply:
-        """Run one statement of a transaction, the first one together with its beginning."""
+    def _said(self, *statements: tuple[str, Any]) -> list[Reply]:
+        """Run statements of a transaction in one exchange, the first ones together with its beginning."""
         if self._alone or self._begun:
-            return self._run((statement, values))[0]
+            return self._run(*statements)
         self._begun = True
-        return self._run(("BEGIN", ()), (statement, values))[1]
+        return self._run(("BEGIN", ()), *statements)[1:]
 
     def _run(self, *statements: tuple[str, Any]) -> list[Reply]:
         if self._link is None:

@@ -272,3 +272,30 @@ def test_after_a_start_of_the_server_owners_may_come_back(database: str) -> None
     assert do(careful, "claim", 9) == []
     assert do(careful, "take", head.id, [State.RUNNING]) is not None  # who asks for one by name means it
     careful.close()
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_saga_and_its_first_records_are_one_transaction(
+    backend: PostgresBackend, alone: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A saga that begins with its first step takes one commit for both: k steps take k + 1."""
+    sent: list[int] = []
+    run = Link.run
+    monkeypatch.setattr(Link, "run", lambda link, *given: sent.append(len(given)) or run(link, *given))
+    start = saga()
+    backend.begin(writes=True, alone=alone)
+    assert backend.append(Append(start.id, 1, [intent(1)], NOW), start)
+    backend.commit()
+    assert sent == ([2] if alone else [3, 1])
+    story = do(backend, "load", start.id)
+    assert (story.head.state, story.head.owner, story.records) == (State.RUNNING, backend.owner, [intent(1)])
+
+
+def test_a_saga_whose_first_records_are_refused_does_not_begin(backend: PostgresBackend) -> None:
+    """What is wrong with the first records is wrong with the whole transaction."""
+    start = saga()
+    backend.begin(writes=True, alone=True)
+    with pytest.raises(JournalError, match="letter NUL"):
+        backend.append(Append(start.id, 1, [intent(1)._replace(body="\0")], NOW), start)
+    backend.rollback()
+    assert do(backend, "load", start.id) is None
