@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from recoup.strategies.compensation.members import Member
     from recoup.strategies.compensation.memory import Packed
 
-__all__ = ["intent", "result", "state"]
+__all__ = ["arguments", "intent", "result", "state"]
 
 _PLACED = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -46,14 +46,15 @@ def intent(member: Member, config: CompensationConfig, call: Packed, *, parent: 
         body["parent"] = parent
     if config.save_state:
         try:
-            body |= _arguments(member.target, call, body["step"])
+            body |= arguments(member.target, call, body["step"])
         except RecursionError:
             reason = "it is nested too deeply, or contains itself"
             raise UnserializableError(what=f"an argument of {body['step']}", reason=reason) from None
     return json.dumps(body, separators=(",", ":"))
 
 
-def _arguments(target: Callable[..., object], call: Packed, step: str) -> dict[str, Any]:
+def arguments(target: Callable[..., object], call: Packed, step: str) -> dict[str, Any]:
+    """Write the arguments of a call, with the names of the parameters that they go to."""
     args, kwargs = call
     positional, star = _places(target)
     labels = (*positional, *(star or str(place + 1) for place in range(len(positional), len(args))))

@@ -38,6 +38,8 @@ class DurableSteps(steps.Steps):
 
     __slots__ = ("_inner", "mine", "run")
 
+    durable = True
+
     def __init__(self, run: Run, name: str, *, waits: bool, outer: steps.Steps | None = None) -> None:
         super().__init__(name, waits=waits, outer=outer)
         self.run = run
@@ -77,11 +79,15 @@ class DurableSteps(steps.Steps):
 
     def intend(self, body: str) -> tuple[Entry, Ticket | None]:
         """Begin a step; no ticket means that it is over since before a crash."""
+        if self._inner and isinstance(self.outer, DurableSteps):
+            return self.outer.intend(body)
         entry, record = self.run.ledger.intend(body)
         return entry, self.run.write(record)
 
     def result(self, value: object, what: str, *, keeps: bool) -> str:
         """Write what a step returned, if that can be written."""
+        if self._inner and isinstance(self.outer, DurableSteps):
+            return self.outer.result(value, what, keeps=keeps)
         return describing.result(value, what, keeps=keeps, opaque=True)
 
     def commit(self) -> bool:

@@ -42,7 +42,7 @@ class Entry:
     """One step.
 
     Attributes:
-        n: Which one, in the order in which they began; 1 or more.
+        record: INTENT, as it is written.
         body: What INTENT says, a JSON object.
         outcome: How far it came.
         result: What DONE says, a JSON object with `result` if that could be written.
@@ -51,13 +51,18 @@ class Entry:
         undone: Whether it is undone, skipped by a person, or never ran.
     """
 
-    n: int
+    record: Record
     body: dict[str, Any]
     outcome: Outcome = Outcome.BEGUN
     result: dict[str, Any] = field(default_factory=dict)
     error: dict[str, Any] = field(default_factory=dict)
     ended: int = 0
     undone: bool = False
+
+    @property
+    def n(self) -> int:
+        """Which one, in the order in which they began; 1 or more."""
+        return self.record.n
 
     @property
     def step(self) -> str:
@@ -183,7 +188,7 @@ class Ledger:
         entry = self.entries.get(record.n)
         match record.kind:
             case Kind.INTENT:
-                self.entries[record.n] = Entry(record.n, body)
+                self.entries[record.n] = Entry(record, body)
             case Kind.COMPENSATING:
                 self.compensating, self.error = True, body
             case Kind.STUCK:
@@ -207,4 +212,5 @@ class Ledger:
                 entry.outcome, entry.error, entry.ended = Outcome.FAILED, body, record.seq
             case _:  # UNDONE, SKIPPED
                 entry.undone = True
-                self.stuck = ""
+                if record.kind is Kind.SKIPPED:
+                    self.stuck = ""

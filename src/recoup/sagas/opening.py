@@ -15,7 +15,7 @@ from recoup.sagas.keeper import Journal
 if TYPE_CHECKING:
     from recoup.sagas.journal import Backend
 
-__all__ = ["journal_of"]
+__all__ = ["backend_of", "journal_of"]
 
 _ADVICE = "give 'sqlite:///app.db' (beside the program), 'sqlite:////var/lib/app.db' or 'postgresql://host/name'"
 _lock = Lock()
@@ -44,11 +44,16 @@ def journal_of(given: Any) -> Any:
     with _lock:
         found = _known.get(given)
         if found is None or found.closed:
-            found = _known[given] = Journal(_backend(given))
+            found = _known[given] = Journal(backend_of(given))
         return found
 
 
-def _backend(address: str) -> Backend:
+def backend_of(address: str) -> Backend:
+    """Make what keeps the sagas of an address.
+
+    Raises:
+        ValueError: If the address cannot be read.
+    """
     parts = urlsplit(address)
     if parts.scheme == "sqlite":
         if parts.netloc or len(parts.path) < 2:

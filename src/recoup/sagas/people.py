@@ -23,13 +23,14 @@ if TYPE_CHECKING:
 
     from recoup.sagas.journal import Head, Record, Story
 
-__all__ = ["find", "listed", "recover", "resolve", "retry", "show", "skip"]
+__all__ = ["OPEN", "find", "listed", "recover", "resolve", "retry", "show", "skip"]
 
-_OPEN = (State.RUNNING, State.COMPENSATING, State.STUCK)
+OPEN = (State.RUNNING, State.COMPENSATING, State.STUCK)
+"""The states of what is not over."""
 
 
 def listed(
-    states: Collection[State | str] = _OPEN, *, limit: int = 100, name: str | None = None, journal: Any = settings.UNSET
+    states: Collection[State | str] = OPEN, *, limit: int = 100, name: str | None = None, journal: Any = settings.UNSET
 ) -> list[Head]:
     """List sagas.
 
@@ -90,7 +91,7 @@ def retry(id: str, *, reason: str = "", force: bool = False, journal: Any = sett
     Raises:
         RecoveryError: If it is not stuck (or, with `force`, is over already).
     """
-    run = _taken(id, _OPEN if force else (State.STUCK,), journal, force=force)
+    run = _taken(id, OPEN if force else (State.STUCK,), journal, force=force)
     with run.lock:
         _set_free(run, run.ledger.resume(_said(reason)))
 
@@ -142,7 +143,7 @@ def resolve(
         ValueError: If no reason is given.
     """
     body = _said(reason, needed=True)
-    run = _taken(id, _OPEN if force else (State.STUCK,), journal, force=force)
+    run = _taken(id, OPEN if force else (State.STUCK,), journal, force=force)
     with run.lock:
         ticket = run.write(run.ledger.end(body), state=State.DONE if done else State.COMPENSATED, reason=reason)
     run.wait(ticket)
@@ -206,9 +207,7 @@ def _taken(id: str, states: Collection[State], journal: Any, *, force: bool = Fa
     place = _place(journal)
     story = show(id, journal=place)
     if place.wait(place.take(story.head.id, states, force=force)) is None:
-        raise RecoveryError(
-            f"saga {story.head.name!r} ({story.head.id}) is {story.head.state}: nothing was changed"
-        )
+        raise RecoveryError(f"saga {story.head.name!r} ({story.head.id}) is {story.head.state}: nothing was changed")
     return Run.taken_over(place, place.wait(place.load(story.head.id)))
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from recoup.sagas.journal import Head
     from recoup.sagas.keeper import Journal
+    from recoup.sagas.writer import Ticket
 
 __all__ = ["Patience", "Recoverer"]
 
@@ -85,6 +86,7 @@ class Recoverer:
     _stopping: bool = False
     _look: bool = True
     _thread: Thread | None = None
+    _claiming: Ticket | None = None
     _unwatch: Callable[[], None] | None = None
 
     def start(self) -> None:
@@ -135,7 +137,14 @@ class Recoverer:
         return max(0.0, min(dues) - time.monotonic()) if dues else None
 
     def _claim(self) -> None:
-        heads: list[Head] = self.journal.wait(self.journal.claim(MOST))
+        # A claim whose answer came too late is asked for again: what it took is ours, and nobody else looks after it.
+        ticket = self._claiming or self.journal.claim(MOST)
+        self._claiming = ticket
+        try:
+            heads: list[Head] = self.journal.wait(ticket)
+        finally:
+            if ticket.done:
+                self._claiming = None
         for head in heads:
             _logger().info("saga %r (%s) was left by its process and is taken over", head.name, head.id)
             with self._lock:
@@ -194,7 +203,11 @@ class Recoverer:
 
 def attempt(run: Run, seconds: float) -> None:
     """Try to bring one saga to its end, in this thread."""
-    if recovery.needs_loop(run):
+    if run.start.fn and not run.ledger.compensating:
+        from recoup.sagas import calls  # noqa: PLC0415 - only for those who have functions
+
+        calls.again(run, seconds)
+    elif recovery.needs_loop(run):
         import asyncio  # noqa: PLC0415 - only for those who have asynchronous actions
 
         asyncio.run(recovery.backward_async(run, seconds))
@@ -204,6 +217,8 @@ def attempt(run: Run, seconds: float) -> None:
 
 def halt(run: Run, reason: str) -> None:
     """Write that a person has to decide, and say so."""
+    if run.ledger.stuck:  # it has written that itself
+        return
     owed = run.ledger.owed()
     run.wait(run.halt(reason, owed[0].n if owed and run.ledger.compensating else 0))
     _logger().error("saga %r (%s) is stuck: %s; see `recoup sagas show %s`", run.name, run.id, reason, run.id)

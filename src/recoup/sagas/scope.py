@@ -127,11 +127,14 @@ class DurableSaga(Saga):
             self.run = _shared(self, outer, self._journal, self._key)
         else:
             self.run = self._made()
-        self._steps = DurableSteps(self.run, self.name, waits=waits, outer=outer)
+        self._steps = self._joining(self.run, waits=waits, outer=outer)
         steps.show(self._steps)
         if outer is not None or self._key is None:
             return None  # it is written with its first step
         return self.run.announce()
+
+    def _joining(self, run: Run, *, waits: bool, outer: steps.Steps | None) -> DurableSteps:
+        return DurableSteps(run, self.name, waits=waits, outer=outer)
 
     def _made(self) -> Run:
         return Run.begun(self._journal, self.name, key=self._key, version=self._version)

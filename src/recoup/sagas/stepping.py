@@ -17,6 +17,7 @@ from recoup.sagas import describing, failures, undoing, values
 from recoup.sagas.ledger import Outcome
 from recoup.sagas.steps import in_step
 from recoup.strategies.compensation import perform, plans, steps
+from recoup.strategies.compensation.state import Mark
 
 if TYPE_CHECKING:
     from recoup.sagas.joined import DurableSteps
@@ -81,7 +82,7 @@ class StepCall:
         run, joined, config = self._run, self._joined, self._member.strategy.config
         body = describing.intent(self._member, config, call, parent=joined.parent())
         with run.lock:
-            if joined.state is not steps.State.OPEN or run.ledger.compensating or run.ledger.ended:
+            if joined.state is not steps.State.OPEN or run.ledger.compensating or run.ledger.stuck:
                 raise RecoveryError(
                     f"{described(self._member.target)} was not called: saga {joined.name!r} has failed meanwhile"
                 )
@@ -165,21 +166,25 @@ class StepCall:
     def _job(self, begun: Begun, error: BaseException, *, waits: bool) -> perform.Job | None:
         begun.step.__exit__(None, None, None)
         run, entry = self._run, begun.entry
-        if isinstance(error, (Fenced, SagaStuck)):
+        if isinstance(error, (Fenced, SagaStuck)) or run.ledger.stuck:
             return None  # it is somebody else's
         with run.lock:
             if not begun.started or isinstance(error, Pending):
                 record = run.ledger.undo_done(entry, "it never ran")
-                if begun.intent is None or not begun.intent.failed():  # there is nothing to be said of what is not there
+                if (
+                    begun.intent is None or not begun.intent.failed()
+                ):  # there is nothing to be said of what is not there
                     run.write(record, lazy=True)
                 return None
             if entry.pivot and not entry.undo and _leaves_doubt(error):
                 return None
-            run.write(run.ledger.failed(entry, failures.dumps(error)), lazy=True)
+            ticket = run.write(run.ledger.failed(entry, failures.dumps(error)), lazy=not entry.undo)
             if not entry.undo:
                 run.write(run.ledger.undo_done(entry), lazy=True)
                 return None
-        tasks = [*undoing.live(run, entry, error), undoing.Written(run, entry, waits=waits).mark()]
+        # FAILED is durable before the undo: after a crash the step must not be taken for one that may be done again.
+        failed = Mark(lambda: undoing.waited(run, ticket, waits=waits))
+        tasks = [failed, *undoing.live(run, entry, error), undoing.Written(run, entry, waits=waits).mark()]
         return perform.Job(self._member.strategy.name, tasks, begun.config.saga_timeout)
 
     def _gone(self, begun: Begun) -> None:

@@ -108,4 +108,59 @@ def bad_async() -> None:
     asyncio.run(_bad_async())
 
 
-STORIES = {each.__name__: each for each in (good, bad, caught, pivot, good_async, bad_async)}
+@saga
+def place(name: str) -> str:
+    first = do(name)
+    try:
+        with saga("inner"):
+            do("b")
+            fail("c")
+    except ConnectionError:
+        pass
+    return first + do("d")
+
+
+@saga("doomed", key=lambda name: f"key of {name}")
+def doomed(name: str) -> None:
+    do(name)
+    do("b")
+    fail("c")
+
+
+@saga
+def forward(name: str) -> None:
+    do(name)
+    ship("b")
+    do("c")
+
+
+@saga
+async def place_async(name: str) -> str:
+    first = await do_async(name)
+    both = await asyncio.gather(do_async("b"), do_async("c"))
+    return first + "".join(both)
+
+
+def placed() -> None:
+    assert place("a") == "did-adid-d"
+
+
+def is_doomed() -> None:
+    doomed("a")
+
+
+def only_forward() -> None:
+    forward("a")
+
+
+def placed_async() -> None:
+    assert asyncio.run(place_async("a")) == "did-adid-bdid-c"
+
+
+STORIES = {
+    each.__name__: each
+    for each in (
+        *(good, bad, caught, pivot, good_async, bad_async),
+        *(placed, is_doomed, only_forward, placed_async),
+    )
+}

@@ -152,12 +152,23 @@ def _effects(state: State, name: str, deeds: Sequence[world.Deed]) -> Iterator[s
         yield "done, but steps were undone"
     if state is State.STUCK and (name != "pivot" or undone):
         yield "stuck"
+    if name in RUN_AGAIN and state is not RUN_AGAIN[name]:
+        yield f"a function that is run again ends {state}"
     if state in {State.RUNNING, State.COMPENSATING}:
         yield f"left {state}"
 
 
-ALLOWED = {"caught": {"b", "c"}}
+ALLOWED = {"caught": {"b", "c"}, "place": {"b", "c"}}
 """What is undone although the whole saga completes."""
+
+
+RUN_AGAIN = {
+    "place": State.DONE,
+    "doomed": State.COMPENSATED,
+    "forward": State.DONE,
+    "place_async": State.DONE,
+}
+"""How sagas end that are functions, wherever they are killed."""
 
 
 def _told(state: State, deeds: Sequence[world.Deed]) -> Iterator[str]:

@@ -5,20 +5,23 @@ It lives in memory: a process that dies undoes nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from recoup._core import checks, mode
 from recoup.strategies.compensation import perform, steps
 from recoup.strategies.compensation.state import noticed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
-    from typing import Self
+    from typing import Self, TypeVar
 
     from recoup.errors import RecoveryError
     from recoup.strategies.compensation.state import Task
     from recoup.strategies.compensation.steps import Steps
     from recoup.typing import Callback, Seconds
+
+    Function = TypeVar("Function", bound=Callable[..., Any])
 
 __all__ = ["Saga", "saga"]
 
@@ -84,7 +87,7 @@ def saga(
 class Saga:
     """The block of `saga(...)`; see there."""
 
-    __slots__ = ("_finish", "_seconds", "_start", "_steps", "name")
+    __slots__ = ("_finish", "_seconds", "_start", "_steps", "decorate", "name")
 
     def __init__(
         self,
@@ -107,6 +110,24 @@ class Saga:
         self._start = on_compensation_start
         self._finish = on_compensation_complete
         self._steps: Steps | None = None
+        self.decorate: Callable[[Any], Any] | None = None
+
+    def __call__(self, function: Function, /) -> Function:
+        """Make every call of a function a saga of its own, as `@saga` does.
+
+        Args:
+            function: A function or coroutine function at the top of a module.
+
+        Returns:
+            The function, with a saga round each call.
+
+        Raises:
+            TypeError: If it is none.
+        """
+        if self.decorate is None:
+            raise TypeError("this saga is a block, not a decorator: write `with saga():` inside the function")
+        made: Function = self.decorate(function)
+        return made
 
     def __repr__(self) -> str:
         if self._steps is None:
@@ -152,7 +173,13 @@ class Saga:
     def _enter(self, *, waits: bool) -> None:
         if self._steps is not None:
             raise RuntimeError(f"saga {self.name!r} was entered before: make a new one for each block")
-        self._steps = steps.Steps(self.name, waits=waits, outer=steps.joined())
+        outer = steps.joined()
+        if outer is not None and outer.durable:
+            raise RuntimeError(
+                f"saga {self.name!r} lives in memory, inside saga {outer.name!r}, which outlives its process and could "
+                "not undo it: leave the journal to the outer one"
+            )
+        self._steps = steps.Steps(self.name, waits=waits, outer=outer)
         steps.show(self._steps)
 
     def _close(self, error: BaseException | None) -> RecoveryError | None:

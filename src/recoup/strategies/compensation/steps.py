@@ -20,7 +20,7 @@ from recoup.strategies.compensation.pumps import remembering, remembering_async
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, ClassVar
 
     from recoup.strategies.compensation.members import Member
     from recoup.strategies.compensation.state import Task
@@ -50,10 +50,15 @@ class Steps:
         waits: Whether it can await an asynchronous action when it ends.
         outer: The saga around it, which takes over its steps when it has completed.
 
+    Attributes:
+        durable: Whether it outlives its process, so that one in memory cannot be a part of it.
+
     A plan gives the tasks that undo one step, once it is known why.
     """
 
     __slots__ = ("_plans", "_state", "name", "outer", "waits")
+
+    durable: ClassVar[bool] = False
 
     def __init__(self, name: str, *, waits: bool, outer: Steps | None = None) -> None:
         self.name = name
