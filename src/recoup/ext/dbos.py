@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -25,17 +24,19 @@ from dbos import error as errors
 from recoup._core import checks
 from recoup.errors import JournalError, RecoveryError, SagaExists, SagaStuck
 from recoup.ext.dbos_steps import AsyncSteps, Interrupted, Steps
-from recoup.sagas import failures, names, values
-from recoup.sagas.engines import hands, pumps
+from recoup.sagas import failures, values
+from recoup.sagas.engines import begin, hands, pumps
 from recoup.sagas.engines.play import Play
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
+    from recoup.sagas.functions import SagaFunction
     from recoup.typing import Seconds
 
 __all__ = ["DBOSEngine"]
 
+_NAME, _NAME_ASYNC = "recoup.saga", "recoup.saga_async"
 _MOST_TRIES = 10
 
 
@@ -83,13 +84,13 @@ class DBOSEngine:
     def __init__(self, *, undo_attempts: int = _MOST_TRIES, undo_delay: Seconds = 1.0) -> None:
         self.undo_attempts = checks.count("undo_attempts", undo_attempts)
         self.undo_delay: float = checks.duration("undo_delay", undo_delay, zero=False)
-        self._workflow = DBOS.workflow(name="recoup.saga")(self._playing())
-        self._workflow_async = DBOS.workflow(name="recoup.saga_async")(self._playing_async())
+        self._workflow = DBOS.workflow(name=_NAME)(self._playing())
+        self._workflow_async = DBOS.workflow(name=_NAME_ASYNC)(self._playing_async())
 
     def __repr__(self) -> str:
         return f"<DBOSEngine undo_attempts={self.undo_attempts}>"
 
-    def run(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], key: str | None) -> Any:
+    def run(self, function: SagaFunction, args: tuple[Any, ...], kwargs: dict[str, Any], key: str | None) -> Any:
         """Run a saga to its end; one with this key that is done already gives what it gave then.
 
         Raises:
@@ -98,7 +99,7 @@ class DBOSEngine:
             JournalError: If DBOS fails.
             Exception: What the function raised; its steps are undone then.
         """
-        text = _start(function, args, kwargs)
+        text = begin.dumps(function, args, kwargs)
         for found in _ids(function.name, key):
             try:
                 with SetWorkflowID(found, workflow_id_reuse_policy="reject"):
@@ -112,9 +113,11 @@ class DBOSEngine:
                     return values.loads(handle.get_result())
         raise AssertionError
 
-    async def run_async(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], key: str | None) -> Any:
+    async def run_async(
+        self, function: SagaFunction, args: tuple[Any, ...], kwargs: dict[str, Any], key: str | None
+    ) -> Any:
         """Do what `run` does for an async saga. It goes on if its caller is cancelled: it belongs to DBOS."""
-        text = _start(function, args, kwargs)
+        text = begin.dumps(function, args, kwargs)
         for found in _ids(function.name, key):
             try:
                 with SetWorkflowID(found, workflow_id_reuse_policy="reject"):
@@ -128,8 +131,13 @@ class DBOSEngine:
                     return values.loads(await handle.get_result())
         raise AssertionError
 
+    def stuck(self) -> list[SagaStuck]:
+        """List the sagas that wait for a person: `id`, `name` and `reason` of each. Blocks; not for event loops."""
+        ended = DBOS.list_workflows(status="ERROR", name=[_NAME, _NAME_ASYNC], load_input=False)
+        return [each.error.again() for each in ended if isinstance(each.error, Stuck)]
+
     def retry(self, saga_id: str) -> None:
-        """Have a saga that waits for a person go on from where it stopped.
+        """Have a saga that waits for a person go on from where it stopped. Blocks; not for event loops.
 
         Args:
             saga_id: Its identity, which is its workflow's.
@@ -145,42 +153,33 @@ class DBOSEngine:
 
     def _playing(self) -> Callable[[str], str]:
         def saga(text: str) -> str:
-            function, name, args, kwargs = _begun(text)
-            play = Play(name, str(DBOS.workflow_id), Steps(self.undo_attempts, self.undo_delay), waits=False)
+            found = _begun(text)
+            play = Play(found.name, str(DBOS.workflow_id), Steps(self.undo_attempts, self.undo_delay), waits=False)
             with _ending(play):
-                return pumps.playing(play, partial(function.body, *args, **kwargs))
+                return pumps.playing(play, found.body)
 
         return saga
 
     def _playing_async(self) -> Callable[[str], Any]:
         async def saga_async(text: str) -> str:
-            function, name, args, kwargs = _begun(text)
-            play = Play(name, str(DBOS.workflow_id), AsyncSteps(self.undo_attempts, self.undo_delay), waits=True)
+            found = _begun(text)
+            play = Play(found.name, str(DBOS.workflow_id), AsyncSteps(self.undo_attempts, self.undo_delay), waits=True)
             with _ending(play):
-                return await pumps.playing_async(play, partial(function.body, *args, **kwargs))
+                return await pumps.playing_async(play, found.body)
 
         return saga_async
 
 
-def _start(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-    """Write what a workflow is given; refuse what would not come back, before anything happens."""
-    given = values.dumps((args, kwargs), f"an argument of saga {function.name!r}")
-    return json.dumps({"fn": function.ref, "name": function.name, "args": given})
-
-
-def _begun(text: str) -> tuple[Any, str, tuple[Any, ...], dict[str, Any]]:
-    """Read what a workflow is given, and find its function.
+def _begun(text: str) -> begin.Begin:
+    """Find the function of a saga.
 
     Raises:
         Stuck: If it is not found.
     """
-    start = json.loads(text)
     try:
-        function = names.find(start["fn"])
-        args, kwargs = values.loads(start["args"])
+        return begin.loads(text)
     except LookupError as error:
-        raise Stuck(str(DBOS.workflow_id), start["name"], str(error)) from None
-    return function, start["name"], args, kwargs
+        raise Stuck(str(DBOS.workflow_id), str(json.loads(text)["name"]), str(error)) from None
 
 
 def _ids(name: str, key: str | None) -> Iterator[str]:

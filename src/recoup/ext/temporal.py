@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -19,10 +18,12 @@ from recoup._core import checks
 from recoup.errors import JournalError, RecoveryError, SagaExists, SagaStuck
 from recoup.ext.temporal_work import SagaWorkflow, do, undo
 from recoup.sagas import failures, values
+from recoup.sagas.engines import begin
 
 if TYPE_CHECKING:
     from temporalio.client import Client, WorkflowHandle
 
+    from recoup.sagas.functions import SagaFunction
     from recoup.typing import Seconds
 
 __all__ = ["TemporalEngine"]
@@ -91,7 +92,7 @@ class TemporalEngine:
         options["activities"] = [do, undo, *options.get("activities", ())]
         return Worker(self._client, task_queue=self.task_queue, **options)
 
-    def run(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], key: str | None) -> Any:
+    def run(self, function: SagaFunction, args: tuple[Any, ...], kwargs: dict[str, Any], key: str | None) -> Any:
         """Run a saga to its end, for a thread that is not the client's loop.
 
         One with this key that is done already gives what it gave then.
@@ -111,20 +112,21 @@ class TemporalEngine:
                 )
         return asyncio.run_coroutine_threadsafe(self._run(function, args, kwargs, key), self._loop).result()
 
-    async def run_async(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], key: str | None) -> Any:
+    async def run_async(
+        self, function: SagaFunction, args: tuple[Any, ...], kwargs: dict[str, Any], key: str | None
+    ) -> Any:
         """Do what `run` does, in any loop. The saga goes on if its caller is cancelled: it belongs to Temporal."""
         coroutine = self._run(function, args, kwargs, key)
         if asyncio.get_running_loop() is self._loop:
             return await coroutine
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
 
-    async def _run(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], key: str | None) -> Any:
+    async def _run(self, function: SagaFunction, args: tuple[Any, ...], kwargs: dict[str, Any], key: str | None) -> Any:
         saga_id = uuid4().hex
-        given = values.dumps((args, kwargs), f"an argument of saga {function.name!r}")
-        start = {"fn": function.ref, "name": function.name, "saga_id": saga_id, "args": given, **self._options}
+        text = begin.dumps(function, args, kwargs, saga_id=saga_id, **self._options)
         name = saga_id if key is None else f"{quote(function.name, safe='')}/{quote(key, safe='')}"
         try:
-            handle = await self._started(function.name, key, name, json.dumps(start))
+            handle = await self._started(function.name, key, name, text)
             return values.loads(await handle.result())
         except WorkflowFailureError as error:
             raise _ended(error, name) from error.cause

@@ -23,8 +23,8 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, ApplicationErrorCategory, CancelledError
 
 from recoup.errors import RecoveryError, SagaStuck
-from recoup.sagas import failures, names, values
-from recoup.sagas.engines import hands, pumps
+from recoup.sagas import failures
+from recoup.sagas.engines import begin, hands, pumps
 from recoup.sagas.engines.lockstep import Lockstep
 from recoup.sagas.engines.play import Play
 
@@ -46,15 +46,12 @@ class SagaWorkflow:
     @workflow.run
     async def run(self, text: str) -> str:
         """Run a saga; `text` says which and with what."""
-        start = json.loads(text)
-        # What is not found fails this task of the workflow alone: Temporal tries it again, until the code is there.
-        function, (args, kwargs) = names.find(start["fn"]), values.loads(start["args"])
-        body = partial(function.body, *args, **kwargs)
+        found = begin.loads(text)  # if it is not found, Temporal asks again, until there is a worker that has it
         try:
-            if function.is_async:
-                play = Play(start["name"], start["saga_id"], Acts(start), waits=True, failure=_FAILURE)
-                return await pumps.playing_async(play, body)
-            return str(await _in_lockstep(start, body))
+            if found.is_async:
+                play = Play(found.name, found.told["saga_id"], Acts(found.told), waits=True, failure=_FAILURE)
+                return await pumps.playing_async(play, found.body)
+            return str(await _in_lockstep(found))
         except hands.Compensated as done:
             kind, said = failures.named(done.text)
             raise ApplicationError(f"{kind}: {said}", done.text, type="Compensated", non_retryable=True) from None
@@ -63,12 +60,13 @@ class SagaWorkflow:
             raise ApplicationError(stuck.reason, *details, type="Stuck", non_retryable=True) from None
 
 
-async def _in_lockstep(start: dict[str, Any], body: Callable[[], Any]) -> Any:
+async def _in_lockstep(found: begin.Begin) -> Any:
     """Run a synchronous function, which waits in a thread of its own."""
 
     def playing() -> str:
-        acts = LockedActs(Acts(start), lockstep)
-        return pumps.playing(Play(start["name"], start["saga_id"], acts, waits=False, failure=_FAILURE), body)
+        acts = LockedActs(Acts(found.told), lockstep)
+        play = Play(found.name, found.told["saga_id"], acts, waits=False, failure=_FAILURE)
+        return pumps.playing(play, found.body)
 
     lockstep = Lockstep(playing)
     return await lockstep.drive(_called)

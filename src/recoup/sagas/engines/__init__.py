@@ -1,5 +1,6 @@
 """Engines: `@saga` functions on somebody else's durable execution (DBOS, Temporal).
 
+    begin.py      what a workflow is given of a saga that begins
     play.py       one saga while its function runs: which step is which, what is to be undone; decides without I/O
     pumps.py      the function, its steps and their undoing, in both colours
     hands.py      what happens when an engine lets a step run, or has it undone, in whatever process

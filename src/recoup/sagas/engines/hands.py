@@ -15,6 +15,7 @@ from recoup._core import chain, rim
 from recoup._core.colour import colour_of
 from recoup.errors import RecoveryError
 from recoup.sagas import describing, failures, names, values
+from recoup.sagas.journal import Kind, Record
 from recoup.sagas.ledger import Entry, Outcome
 from recoup.sagas.steps import in_step
 from recoup.strategies.compensation import actions, steps
@@ -101,7 +102,8 @@ class Task:
     def loads(cls, text: str) -> Task:
         """Read what `dumps` has written."""
         found = json.loads(text)
-        entry = Entry(found["n"], found["body"], Outcome(found["outcome"]), found["result"], found["error"])
+        intent = Record(0, Kind.INTENT, found["n"])
+        entry = Entry(intent, found["body"], Outcome(found["outcome"]), found["result"], found["error"])
         return cls(entry, found["saga"], found["saga_id"])
 
 
