@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+TORTURE = bool(os.environ.get("RECOUP_TORTURE"))
 TIMEOUT = 240.0  # a patient one: the machine may be busy
 ENGINES = ("sqlite", "postgres", "dbos", "temporal")
 
@@ -120,7 +121,7 @@ def test_same_everywhere(shop: Shop) -> None:
         assert (sorted(effects[:4]) + effects[4:], came) == expected  # of what begins at once, either may be first
 
 
-# Which saga the process runs, where it dies, and every effect over both lives. The first two always, all for torture.
+# Which saga the process runs, where it dies, and every effect over both lives. The first one always, all for torture.
 AGAIN = {
     ("place", "chair", "charge"): ["reserve 1", "charge 2", "charge 2", "ship 3"],
     ("place_async", "dear", "refund:nothing:DeclinedError"): [
@@ -138,7 +139,7 @@ AGAIN = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("saga", "item", "at"), list(AGAIN)[: None if os.environ.get("RECOUP_TORTURE") else 2])
+@pytest.mark.parametrize(("saga", "item", "at"), list(AGAIN)[: None if TORTURE else 1])
 def test_killed_and_recovered(shop: Shop, saga: str, item: str, at: str) -> None:
     """A process killed at an effect leaves a saga that the next one ends, with the same keys (rule 3)."""
     dead = shop.run(saga, item, kill=at)
@@ -191,6 +192,9 @@ def test_changed_code(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     assert shop.run("changing", "chair", kill="charge").returncode == -9
     monkeypatch.setenv("SHOP_VERSION", "2")
     done = shop.run("changed")
-    assert shop.effects() == ["reserve 1", "charge 2"], done.stderr
+    # Temporal has written down that the charge is to be done, and does it again before it asks the code what comes next.
+    assert shop.effects() == ["reserve 1", "charge 2", *(["charge 2"] if shop.engine == "temporal" else [])], (
+        done.stderr
+    )
     _, _, reason, _ = json.loads(done.stdout)
     assert "invoice" in reason
