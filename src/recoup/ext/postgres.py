@@ -82,6 +82,8 @@ class Link:
     Not safe for several threads at once.
     """
 
+    refused = LinkError  # what it raises, for those who must not import psycopg by importing this
+
     def __init__(self, address: str, *, timeout: float, name: str) -> None:
         self.timeout = timeout
         self._prepared: dict[str, str] = {}  # names of statements by their text

@@ -180,7 +180,7 @@ class Backend(Protocol):
 
         Args:
             writes: Whether anything but `load` and `listed` will be called.
-            alone: Whether one request alone follows, which may then be a transaction by itself.
+            alone: Whether one request alone follows, or one `appends`, which may then be a transaction by itself.
         """
         ...
 
@@ -201,8 +201,20 @@ class Backend(Protocol):
         """
         ...
 
-    def append(self, append: Append) -> bool:
-        """Add records and change the state, if owner and fence are still what they were; tell whether they are."""
+    def append(self, append: Append, start: Start | None = None) -> bool:
+        """Add records and change the state, if owner and fence are still what they were; tell whether they are.
+
+        It is true, too, if the saga belongs to nobody any more, with the same fence, and all the records are there:
+        then this very append has given it up, and comes again after a lost answer.
+
+        Args:
+            append: What to add.
+            start: The saga itself, if it may not be there yet.
+        """
+        ...
+
+    def appends(self, wanted: Sequence[tuple[Append, Start | None]]) -> list[bool]:
+        """Do what `append` does, for several sagas, in as few exchanges with the store as there can be."""
         ...
 
     def load(self, id: str) -> Story | None:  # noqa: A002 - what everybody calls it

@@ -5,16 +5,15 @@ from __future__ import annotations
 import atexit
 import time
 from contextlib import suppress
-from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from recoup._core import checks
 from recoup._core.waiting import at_fork, for_task, for_thread
-from recoup.errors import Fenced, JournalError
+from recoup.errors import JournalError
 from recoup.sagas.journal import Append
-from recoup.sagas.writer import Ticket, Writer
+from recoup.sagas.writer import Adding, Ticket, Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
@@ -126,7 +125,7 @@ class Journal:
         The ticket raises:
             Fenced: If the saga belongs to somebody else by now.
         """
-        return self._submit(partial(_append, append, start, name), lazy=lazy)
+        return self._sent(Adding(append, start, name, lazy=lazy))
 
     def load(self, id: str) -> Ticket:  # noqa: A002 - what everybody calls it
         """Read a saga; the answer is a `Story`, or `None`."""
@@ -204,10 +203,13 @@ class Journal:
         return ticket.result()
 
     def _submit(self, request: Callable[[Backend], Any], *, lazy: bool = False, writes: bool = True) -> Ticket:
+        return self._sent(Ticket(request, lazy=lazy, writes=writes))
+
+    def _sent(self, ticket: Ticket) -> Ticket:
         writer = self._writer
         if writer is None or writer.failure is not None:
             writer = self._started()
-        return writer.submit(Ticket(request, lazy=lazy, writes=writes))
+        return writer.submit(ticket)
 
     def _started(self) -> Writer:
         """Give the writer; start it if there is none, or if the last one could not open the store."""
@@ -224,13 +226,6 @@ class Journal:
                     self._recoverer = Recoverer(self, self._patience_of_recovery or Patience())
                     self._recoverer.start()
             return self._writer
-
-
-def _append(append: Append, start: Start | None, name: str, backend: Backend) -> None:
-    if start is not None:
-        backend.start(start)
-    if not backend.append(append):
-        raise Fenced(id=append.id, name=name)
 
 
 def now() -> float:

@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 from recoup._core import checks
 from recoup.errors import JournalError
 from recoup.sagas import postgres_sql as sql
-from recoup.sagas import tables
-from recoup.sagas.journal import SCHEMA, Head, Kind, Record, State, Story, Unavailable
+from recoup.sagas import postgres_tables as tables
+from recoup.sagas.journal import Head, Kind, Record, State, Story, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
     from typing import Any
 
     from recoup.ext.postgres import Link, LinkError, Reply
@@ -94,8 +94,8 @@ class PostgresBackend:
             return
         try:
             self._link = link = self.connect(f"recoup {self.owner}")
-            self._settle(link)
-            self._migrate(link)
+            tables.settle(link, self.timeout, self._host_timeout)
+            tables.migrate(link, self.journal)
             self._enter(link)
         except self._ext.LinkError as error:
             self._drop()
@@ -107,45 +107,6 @@ class PostgresBackend:
     def connect(self, name: str) -> Link:
         """Open one more connection."""
         return self._ext.Link(self._address, timeout=self.timeout, name=name)
-
-    def _settle(self, link: Link) -> None:
-        limit = int(self.timeout * 500)  # before the link is given up, so that it need not be
-        link.run((sql.SETTINGS, (f"{limit}ms", f"{int(self.timeout * 2000)}ms")))
-        seconds = int(self._host_timeout)
-        for name, value in (
-            ("tcp_user_timeout", seconds * 1000),
-            ("tcp_keepalives_idle", max(1, seconds // 2)),
-            ("tcp_keepalives_interval", max(1, seconds // 6)),
-            ("tcp_keepalives_count", 3),
-        ):
-            with suppress(self._ext.LinkError):  # not every system can do it
-                link.run((f"SET {name} = {value}", ()))
-
-    def _migrate(self, link: Link) -> None:
-        """Make or bring up to date the tables; nothing is written, and no right needed, if they are as they should."""
-        if self._version(link) == SCHEMA:
-            return
-        # A lock of the session: the transaction has to begin after it, or it does not see the tables of who was faster.
-        link.run((sql.MIGRATING, ()))
-        link.run(("BEGIN", ()))
-        for step in tables.MIGRATIONS[self._version(link) :]:
-            for statement in step:
-                link.run((statement, ()))
-        for statement in (sql.NUMBERS, tables.META, "DELETE FROM recoup_schema", sql.MIGRATED):
-            link.run((statement, ()))
-        link.run(("COMMIT", ()), (sql.MIGRATION_OVER, ()))
-
-    def _version(self, link: Link) -> int:
-        if link.run(("SELECT to_regclass('recoup_schema')", ()))[0].rows[0][0] is None:
-            return 0
-        rows = link.run(("SELECT version FROM recoup_schema", ()))[0].rows
-        version = int(rows[0][0] or 0) if rows else 0
-        if version > SCHEMA:
-            raise JournalError(
-                journal=self.journal,
-                reason=f"its schema is version {version}, and this recoup knows {SCHEMA} at the most: update recoup",
-            )
-        return version
 
     def _enter(self, link: Link) -> None:
         if not self.owner:
@@ -205,12 +166,25 @@ class PostgresBackend:
             append: What to add.
             start: The saga itself, if it may not be there yet: in the same exchange, so in the same transaction.
         """
+        return self.appends([(append, start)])[0]
+
+    def appends(self, wanted: Sequence[tuple[Append, Start | None]]) -> list[bool]:
+        """Do what `append` does, for several sagas, in one exchange."""
+        statements: list[tuple[str, Any]] = []
+        answers: list[int] = []
+        for append, start in wanted:
+            if start is not None:
+                statements.append(self._starting(start))
+            answers.append(len(statements))
+            statements.append(self._appending(append))
+        replies = self._said(*statements)
+        return [replies[each].rows[0][0] == "t" for each in answers]
+
+    def _appending(self, append: Append) -> tuple[str, Any]:
         columns = zip(*append.records, strict=True) if append.records else ((), (), (), ())
         seqs, kinds, numbers, bodies = map(tuple, columns)
-        values = (append.id, self.owner, append.fence, seqs, kinds, numbers, bodies,
-                  append.state, append.now, append.reason, append.release)  # fmt: skip
-        first = () if start is None else (self._starting(start),)
-        return self._said(*first, (sql.APPEND, values))[-1].rows[0][0] == "t"
+        return sql.APPEND, (append.id, self.owner, append.fence, seqs, kinds, numbers, bodies,
+                            append.state, append.now, append.reason, append.release)  # fmt: skip
 
     def load(self, id: str) -> Story | None:  # noqa: A002 - what everybody calls it
         """Read a saga."""

@@ -20,7 +20,7 @@ from recoup.sagas.journal import SCHEMA, Head, Kind, Record, State, Story
 from recoup.sagas.owners import Owners, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
     from pathlib import Path
     from typing import Any
 
@@ -131,8 +131,14 @@ class SqliteBackend:
             0
         ]
 
-    def append(self, append: Append) -> bool:
+    def appends(self, wanted: Sequence[tuple[Append, Start | None]]) -> list[bool]:
+        """Add records to several sagas."""
+        return [self.append(append, start) for append, start in wanted]
+
+    def append(self, append: Append, start: Start | None = None) -> bool:
         """Add records, if owner and fence are still what they were."""
+        if start is not None:
+            self.start(start)
         if append.state is None and not append.release:
             held = self._done(
                 "SELECT 1 FROM recoup_saga WHERE id = ? AND owner = ? AND fence = ?",

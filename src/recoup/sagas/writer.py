@@ -17,7 +17,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from recoup.errors import JournalError
+from recoup.errors import Fenced, JournalError
 from recoup.sagas.journal import Unavailable
 
 TYPE_CHECKING = False
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from recoup._core.waiting import Waiter
-    from recoup.sagas.journal import Backend
+    from recoup.sagas.journal import Append, Backend, Start
 
     Request = Callable[[Backend], Any]
 
@@ -91,6 +91,33 @@ class Ticket:
         if isinstance(self._error, JournalError):
             raise JournalError(journal=self._error.journal, reason=self._error.reason) from self._error
         raise self._error
+
+
+class Adding(Ticket):
+    """A request for records in one saga; several of them are carried out together.
+
+    Args:
+        append: What to add.
+        start: The saga itself, if it may not be in the journal yet.
+        name: What the saga is called, for `Fenced`.
+        lazy: Whether it may wait for the next commit.
+    """
+
+    __slots__ = ("append", "name", "start")
+
+    def __init__(self, append: Append, start: Start | None, name: str, *, lazy: bool) -> None:
+        super().__init__(self._added, lazy=lazy)
+        self.append = append
+        self.start = start
+        self.name = name
+
+    def _added(self, backend: Backend) -> None:
+        if not backend.append(self.append, self.start):
+            raise self.refusal()
+
+    def refusal(self) -> Fenced:
+        """Say that the saga belongs to somebody else by now."""
+        return Fenced(id=self.append.id, name=self.name)
 
 
 class Writer:
@@ -226,14 +253,22 @@ class Writer:
     def _transact(self, batch: list[Ticket]) -> None:
         """Write a batch in one transaction, and wake the callers when it is durable."""
         try:
-            self._backend.begin(writes=any(each.writes for each in batch), alone=len(batch) == 1)
-            answers = [_answered(each, self._backend) for each in batch]
+            adding = [each for each in batch if isinstance(each, Adding)]
+            together = len(adding) == len(batch)
+            self._backend.begin(writes=any(each.writes for each in batch), alone=together or len(batch) == 1)
+            answers = _added(adding, self._backend) if together else [_answered(each, self._backend) for each in batch]
             self._backend.commit()
         except BaseException:
             self._backend.rollback()
             raise
         for each, (answer, error) in zip(batch, answers, strict=True):
             each.settle(answer, error)
+
+
+def _added(batch: list[Adding], backend: Backend) -> list[tuple[Any, BaseException | None]]:
+    """Carry out requests for records in one go."""
+    held = backend.appends([(each.append, each.start) for each in batch])
+    return [(None, None if owned else each.refusal()) for each, owned in zip(batch, held, strict=True)]
 
 
 def _answered(ticket: Ticket, backend: Backend) -> tuple[Any, BaseException | None]:

@@ -168,3 +168,32 @@ def test_many_records_go_in_one_append(backend: Backend) -> None:
     records = [Record(seq, Kind.DONE, seq, '{"x":"' + "y" * (seq * 100) + '"}') for seq in range(1, 301)]
     assert add(backend, head, *records)
     assert do(backend, "load", head.id).records == records
+
+
+def test_several_appends_are_one_transaction(backend: Backend) -> None:
+    """Records of several sagas, new ones among them, are added together; each is told whether it is still owned."""
+    one, fenced, new = begun(backend), begun(backend), saga()
+    with transaction(backend):
+        held = backend.appends([
+            (Append(one.id, one.fence, [intent(1)], NOW), None),
+            (Append(fenced.id, 9, [intent(1)], NOW), None),
+            (Append(new.id, 1, [intent(1)], NOW), new),
+            (Append(one.id, one.fence, [intent(2)], NOW, State.DONE, "", release=True), None),
+        ])  # fmt: skip
+    assert held == [True, False, True, True]
+    assert do(backend, "load", one.id).records == [intent(1), intent(2)]
+    assert do(backend, "load", one.id).head.owner is None
+    assert do(backend, "load", fenced.id).records == []
+    story = do(backend, "load", new.id)
+    assert (story.head.owner, story.records) == (backend.owner, [intent(1)])
+
+
+def test_a_saga_may_begin_with_its_first_records(backend: Backend) -> None:
+    """A saga and its first records are sent together, and again: there is one saga, and each record once (rule 5)."""
+    new = saga(key="7")
+    for _ in range(2):
+        assert do(backend, "append", Append(new.id, 1, [intent(1)], NOW), new)
+    assert do(backend, "load", new.id).records == [intent(1)]
+    other = saga(key="7")
+    assert not do(backend, "append", Append(other.id, 1, [intent(1)], NOW), other)
+    assert do(backend, "load", other.id) is None

@@ -2,7 +2,6 @@
 
     python -m tests.sagas.postgres.shop leave ADDRESS COUNT     begin sagas, stop in the middle of each, say so, wait
     python -m tests.sagas.postgres.shop recover ADDRESS         recover what is left until there is nothing, say what
-    python -m tests.sagas.postgres.shop zombie ADDRESS POINT    run one saga, stopping (SIGSTOP) at a point
     python -m tests.sagas.postgres.shop watch ADDRESS           recover in the background, until the input ends
 
 What is kept: `effect(key, name)` has a row as long as an effect stands, `deed(what, key, process)` one for everything
@@ -17,15 +16,15 @@ import sys
 from contextlib import suppress
 from contextvars import copy_context
 from functools import cache
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from recoup import AlreadyUndone, Fenced, compensate, configure, idempotent, saga, step
+from recoup import compensate, configure, idempotent, saga, step
 from recoup.sagas.keeper import Journal
 from recoup.sagas.people import recover
 from recoup.sagas.postgres import PostgresBackend
-from tests.sagas.crash import world
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +35,8 @@ TABLES = """
 """
 
 _address = ""
-_stops = 0  # at which point of a zombie it stops
+_deadly = 0  # at which point a zombie stops
+_points = count(1)
 
 
 @cache
@@ -73,8 +73,9 @@ def do(name: str) -> str:
 
 
 def point() -> None:
-    """A moment at which a zombie may stop."""
-    world.point()
+    """A moment at which a zombie stops, until somebody wakes it."""
+    if next(_points) == _deadly:  # in one step: the writer's thread passes points as well
+        os.kill(os.getpid(), signal.SIGSTOP)
 
 
 class Pointed(PostgresBackend):
@@ -87,8 +88,8 @@ class Pointed(PostgresBackend):
         return replies
 
 
-def journal(kind: type[PostgresBackend] = PostgresBackend, *, background: bool = False) -> Journal:
-    return Journal(kind(_address, timeout=60, reconnect_grace=0), timeout=60, recover=background)
+def journal(kind: type[PostgresBackend] = PostgresBackend, *, timeout: float = 60, background: bool = False) -> Journal:
+    return Journal(kind(_address, timeout=timeout, reconnect_grace=0), timeout=60, recover=background)
 
 
 def say(*words: object) -> None:
@@ -102,12 +103,12 @@ def begin() -> None:
         do(name)
 
 
-def leave(count: int) -> None:
+def leave(number: int) -> None:
     """Begin so many sagas of three steps, and leave each in its third."""
     with journal() as place, configure(journal=place):
-        for _ in range(count):
+        for _ in range(number):
             copy_context().run(begin)  # a context of its own: it is not inside the one before
-        say("left", count)
+        say("left", number)
         sys.stdin.read()
 
 
@@ -124,30 +125,6 @@ def recover_all() -> None:
             idle = 0 if fates else idle + 1
 
 
-def zombie(deadly: int) -> None:
-    """Run one saga; stop at a point, until somebody wakes us."""
-    world.enter(os.path.devnull, deadly)  # type: ignore[arg-type]  # any path
-    real = os.kill
-
-    def stop(pid: int, _sign: int) -> None:
-        say("stopped")
-        real(pid, signal.SIGSTOP)
-
-    os.kill = stop
-    with journal(Pointed) as place, configure(journal=place):
-        try:
-            with saga("order"):
-                for name in ("a", "b", "c"):
-                    do(name)
-            say("done")
-        except Fenced:
-            say("fenced")
-        except AlreadyUndone:
-            say("late")
-        except BaseException as error:  # noqa: BLE001 - told
-            say("ended", repr(error))
-
-
 def watch() -> None:
     """Recover in the background."""
     with journal(background=True), suppress(KeyboardInterrupt):
@@ -155,10 +132,10 @@ def watch() -> None:
         sys.stdin.read()
 
 
-def enter(address: str) -> None:
-    """Begin in a process."""
-    global _address  # noqa: PLW0603 - the one of this process
-    _address = address
+def enter(address: str, deadly: int = 0) -> None:
+    """Begin in a new process, which stops at its `deadly`-th point; 0 for never."""
+    global _address, _deadly, _points  # noqa: PLW0603 - of this process
+    _address, _deadly, _points = address, deadly, count(1)
     bank.cache_clear()
 
 
@@ -166,7 +143,7 @@ def main() -> None:
     what, address, *more = sys.argv[1:]
     enter(address)
     commands: dict[str, Callable[..., None]] = {
-        "leave": leave, "recover": recover_all, "zombie": zombie, "watch": watch,
+        "leave": leave, "recover": recover_all, "watch": watch,
     }  # fmt: skip
     commands[what](*map(int, more))
 

@@ -200,7 +200,9 @@ def test_a_saga_claimed_while_the_owner_was_away_is_fenced(backend: PostgresBack
     other = PostgresBackend(database, reconnect_grace=0)
     other.open()
     backend._drop()
-    assert [each.id for each in do(other, "claim", 1)] == [one.id]
+    while not (claimed := do(other, "claim", 1)):  # until the server has noticed
+        pass
+    assert [each.id for each in claimed] == [one.id]
     backend.open()
     assert not add(backend, one, intent(1))
     assert add(backend, two, intent(1))
