@@ -134,7 +134,7 @@ def watch() -> None:
 
 def enter(address: str, deadly: int = 0) -> None:
     """Begin in a new process, which stops at its `deadly`-th point; 0 for never."""
-    global _address, _deadly, _points  # noqa: PLW0603 - of this process
+    global _address, _deadly, _points
     _address, _deadly, _points = address, deadly, count(1)
     bank.cache_clear()
 
