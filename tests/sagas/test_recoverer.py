@@ -93,7 +93,7 @@ def test_attempts(path: Path, caplog: pytest.LogCaptureFixture) -> None:
         until(lambda: state(place, id) is State.STUCK)
         assert len(shop.LOG) == tries + 2
         assert "disk" in people.show(id, journal=place).head.reason
-        assert "is stuck: CompensationError" in caplog.text
+        until(lambda: "is stuck: CompensationError" in caplog.text)
 
 
 def test_age(path: Path) -> None:

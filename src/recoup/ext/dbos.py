@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from itertools import count
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from uuid import uuid4
@@ -100,7 +99,9 @@ class DBOSEngine:
             Exception: What the function raised; its steps are undone then.
         """
         text = begin.dumps(function, args, kwargs)
-        for found in _ids(function.name, key):
+        names = _ids(function.name, key)
+        while True:
+            found = next(names)
             try:
                 with SetWorkflowID(found, workflow_id_reuse_policy="reject"):
                     handle = DBOS.start_workflow(self._workflow, text)
@@ -111,14 +112,15 @@ class DBOSEngine:
             else:
                 with _answering(found):
                     return values.loads(handle.get_result())
-        raise AssertionError
 
     async def run_async(
         self, function: SagaFunction, args: tuple[Any, ...], kwargs: dict[str, Any], key: str | None
     ) -> Any:
         """Do what `run` does for an async saga. It goes on if its caller is cancelled: it belongs to DBOS."""
         text = begin.dumps(function, args, kwargs)
-        for found in _ids(function.name, key):
+        names = _ids(function.name, key)
+        while True:
+            found = next(names)
             try:
                 with SetWorkflowID(found, workflow_id_reuse_policy="reject"):
                     handle = await DBOS.start_workflow_async(self._workflow_async, text)
@@ -129,7 +131,6 @@ class DBOSEngine:
             else:
                 with _answering(found):
                     return values.loads(await handle.get_result())
-        raise AssertionError
 
     def stuck(self) -> list[SagaStuck]:
         """List the sagas that wait for a person: `id`, `name` and `reason` of each. Blocks; not for event loops."""
@@ -184,13 +185,11 @@ def _begun(text: str) -> begin.Begin:
 
 def _ids(name: str, key: str | None) -> Iterator[str]:
     """Give the identities that a saga may have: with the same key another one for each time that it was undone."""
-    if key is None:
-        yield uuid4().hex
-        return
-    stem = f"{quote(name, safe='')}/{quote(key, safe='')}"
-    yield stem
-    for times in count(2):
-        yield f"{stem}/{times}"
+    stem = "" if key is None else f"{quote(name, safe='')}/{quote(key, safe='')}"
+    times = 1
+    while True:
+        yield uuid4().hex if key is None else stem if times == 1 else f"{stem}/{times}"
+        times += 1
 
 
 def _done(name: str, key: str | None, found: str, status: Any) -> str | None:

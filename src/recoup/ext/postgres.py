@@ -91,10 +91,7 @@ class Link:
         self._names = count()
         options = {key: text.format(milliseconds=int(timeout * 1000)) for key, text in _SETTINGS.items()}
         wanted = {**options, "application_name": name[:63], **_parsed(address)}
-        try:
-            self._connection: PGconn = pq.PGconn.connect_start(_joined(wanted))
-        except Error as error:
-            raise LinkError(_plain(str(error))) from error
+        self._connection: PGconn = pq.PGconn.connect_start(_joined(wanted))
         try:
             self._connect(monotonic() + timeout)
             self._connection.nonblocking = 1

@@ -133,7 +133,8 @@ def state(entry: Entry, error: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         LookupError: If a class of a value is not found any more.
     """
-    facts: dict[str, Any] = {"error": failures.loads(json.dumps(error)) if error else None}
+    why = error or entry.error
+    facts: dict[str, Any] = {"error": failures.loads(json.dumps(why)) if why else None}
     body = entry.body
     if "args" not in body:
         return facts

@@ -132,7 +132,9 @@ def judged(stories: Sequence[Story], deeds: Sequence[world.Deed]) -> Iterator[st
     head = stories[0].head
     yield from _effects(head.state, head.name, deeds)
     yield from _told(head.state, deeds)
-    yield from _order(deeds)
+    inner = ALLOWED.get(head.name, set())
+    yield from _order([each for each in deeds if each.name in inner])
+    yield from _order([each for each in deeds if each.name not in inner])
 
 
 def _effects(state: State, name: str, deeds: Sequence[world.Deed]) -> Iterator[str]:

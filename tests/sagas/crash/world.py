@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 _file = -1
 _count = 0
 _deadly = 0
+_points = count(1)
 
 
 class Deed(NamedTuple):
@@ -25,15 +27,15 @@ class Deed(NamedTuple):
 
 def enter(path: Path, deadly: int) -> None:
     """Begin in a new process, which dies at its `deadly`-th point; 0 for never."""
-    global _file, _count, _deadly  # noqa: PLW0603 - one world a process
+    global _file, _count, _deadly, _points  # noqa: PLW0603 - one world a process
     _file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    _count, _deadly = 0, deadly
+    _count, _deadly, _points = 0, deadly, count(1)
 
 
 def point() -> None:
     """A moment at which the process may die."""
     global _count  # noqa: PLW0603 - as above
-    _count += 1
+    _count = next(_points)  # whole, whichever thread comes
     if _count == _deadly:
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from recoup import configure
-from recoup.errors import RecoveryError, SagaStuck
+from recoup.errors import JournalError, RecoveryError, SagaExists, SagaStuck
 from recoup.sagas import people
 from tests.sagas.engines import shop
 
@@ -80,6 +80,23 @@ class Dbos:
             await asyncio.to_thread(self.engine.retry, each.id)
             await self.quiet()
             say(f"{each.name} again", f"{len(await asyncio.to_thread(self.engine.stuck))} stuck")
+        await self.lost()
+
+    async def lost(self) -> None:
+        """Run a saga whose function is gone, and try again what is not there."""
+        from dbos import DBOS
+
+        log().write_text("", encoding="utf-8")
+        gone = {"fn": "tests.sagas.engines.shop:vanished", "version": "", "name": "vanished", "given": {}}
+        handle = await asyncio.to_thread(DBOS.start_workflow, self.engine._workflow, json.dumps(gone))
+        try:
+            await asyncio.to_thread(handle.get_result)
+        except RecoveryError as error:
+            say("vanished", str(error))
+        try:
+            await asyncio.to_thread(self.engine.retry, "nobody")
+        except LookupError as error:
+            say("nothing to retry", str(error))
 
     async def changed(self) -> None:
         """Wait until the code that is another one now is noticed."""
@@ -122,6 +139,18 @@ class Temporal:
             shop.place(shop.Order("chair"))
         except RecoveryError as error:
             say("blocking", f"raised {error}")
+        said = await asyncio.to_thread(asyncio.run, shop.place_async(shop.Order("chair")))
+        say("another loop", f"returned {said!r}")
+        log().write_text("", encoding="utf-8")
+        caller = asyncio.ensure_future(call("slow_once_async", shop.Order("stone")))
+        while not log().read_text(encoding="utf-8"):
+            await asyncio.sleep(0.01)
+        await self.client.get_workflow_handle("slow_once_async/stone").terminate()
+        try:
+            await caller
+        except JournalError as error:
+            say("terminated", str(error))
+        log().with_name(log().name + ".go").touch()
 
     async def changed(self) -> None:
         """Wait until the code that is another one now is noticed."""
@@ -169,6 +198,8 @@ async def tell(scenario: str, name: str, *args: Any) -> None:
         came = f"returned {await call(name, *args)!r}"
     except SagaStuck as stuck:
         came = f"stuck: {stuck.reason}"
+    except SagaExists as exists:
+        came = f"SagaExists: {exists.state}"
     except Exception as error:  # noqa: BLE001 - that is what is compared
         came = f"raised {type(error).__name__}{error.args!r}"
     say(scenario, came)
@@ -208,11 +239,34 @@ async def everything() -> None:
     await tell("side by side, declined_async", "side_by_side_async", shop.Order("dear"))
 
 
+async def running(place: Any) -> None:
+    """Call a saga that runs already."""
+    go = log().with_name(log().name + ".go")
+    log().write_text("", encoding="utf-8")
+    first = asyncio.ensure_future(call("slow_once_async", shop.Order("snail")))
+    while not log().read_text(encoding="utf-8"):
+        await asyncio.sleep(0.01)
+    try:
+        await call("slow_once_async", shop.Order("snail"))
+    except SagaExists as exists:
+        say("running", f"SagaExists: {exists.state}")
+    go.touch()
+    say("running, over", f"returned {await first!r}")
+    go.unlink()
+
+
 async def limits(place: Any) -> None:
     """Run what engines refuse, and what gets stuck there."""
     for name in ("mixed_async", "step_in_step", "step_in_step_async", "streaming", "threaded", "of_both_colours_async"):
         await tell(name, name, shop.Order("chair"))
+    shop.tries = 0
+    await tell("outer_retry", "outer_retry", shop.Order("chair"))
     await tell("doubtful", "doubtful", shop.Order("chair"))
+    for name in ("stuck_at_once", "stuck_at_once_async"):
+        await tell(name, name, shop.Order("piano"))
+    await tell("stuck with a key", "stuck_once", shop.Order("piano"))
+    await tell("stuck with a key, again", "stuck_once", shop.Order("piano"))
+    await running(place)
     for name in ("stuck", "stuck_async"):
         await tell(name, name, shop.Order("piano"))
     await place.more()

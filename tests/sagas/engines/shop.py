@@ -350,3 +350,66 @@ def doubtful(order: Order) -> None:
     """A saga of which nobody knows whether it passed its pivot."""
     reserve(order)
     slow_ship(order)
+
+
+@retry(max_attempts=2, initial_delay=0.001, on=ConnectionError)
+@compensate(refund)
+def charge_at_second_try(order: Order) -> str:
+    global tries  # noqa: PLW0603 - as above
+    happen("charge")
+    tries += 1
+    if tries == 1:
+        raise ConnectionError("again, please")
+    return "receipt"
+
+
+@saga
+def outer_retry(order: Order) -> str:
+    """A retry round a step: each try is a step of its own."""
+    return charge_at_second_try(order)
+
+
+@compensate(never, attempts=2)
+def charge_badly(order: Order) -> None:
+    happen("charge")
+    raise ValueError("no")
+
+
+@compensate(never_async, attempts=2)
+async def charge_badly_async(order: Order) -> None:
+    happen("charge")
+    raise ValueError("no")
+
+
+@saga
+def stuck_at_once(order: Order) -> None:
+    """A step fails, and cannot be undone for now."""
+    reserve(order)
+    charge_badly(order)
+
+
+@saga
+async def stuck_at_once_async(order: Order) -> None:
+    """A step fails, and cannot be undone for now."""
+    await reserve_async(order)
+    await charge_badly_async(order)
+
+
+@saga(key=number)
+def stuck_once(order: Order) -> None:
+    """A saga with a key that cannot be undone for now."""
+    charge_for_ever(order)
+    ship(order)
+
+
+@compensate(refund_async)
+async def slow_async(order: Order) -> None:
+    happen("slow")
+    while not Path(os.environ["SHOP_LOG"] + ".go").exists():  # noqa: ASYNC240 - a look at a file
+        await asyncio.sleep(0.01)
+
+
+@saga(key=number)
+async def slow_once_async(order: Order) -> None:
+    """A saga that takes its time."""
+    await slow_async(order)

@@ -320,3 +320,10 @@ def test_a_database_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             book("p1")
     connection.close()
+
+
+def test_another_table_of_that_name_is_an_error(memory: sqlite3.Connection) -> None:
+    """A table of the user's own that is called like ours is left alone, and the error says what is wrong with it."""
+    memory.execute("CREATE TABLE recoup_key (mine TEXT)")
+    with pytest.raises(sqlite3.OperationalError, match="no column named scope"):
+        idempotent(memory, key="payment")(lambda payment: 1)("p1")

@@ -301,3 +301,18 @@ def test_a_saga_whose_first_records_are_refused_does_not_begin(backend: Postgres
         backend.append(Append(start.id, 1, [intent(1)._replace(body="\0")], NOW), start)
     backend.rollback()
     assert do(backend, "load", start.id) is None
+
+
+def test_what_is_abandoned_is_another_owner_s(backend: PostgresBackend) -> None:
+    """Whoever lets go of what it inherited is another owner afterwards, and owns nothing of before (G18)."""
+    end = backend.watch(lambda: None)
+    head, owner = begun(backend), backend.owner
+    backend.abandon()
+    end()
+    assert backend.owner == ""
+    backend.open()
+    assert backend.owner not in {"", owner}
+    assert not add(backend, head, intent(1))
+    while not (claimed := do(backend, "claim", 9)):  # until the server has noticed that the other one is gone
+        pass
+    assert [each.id for each in claimed] == [head.id]

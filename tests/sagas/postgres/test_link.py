@@ -6,6 +6,7 @@ import os
 import socket
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 
 from recoup.ext.postgres import Link, LinkError, public
@@ -127,6 +128,29 @@ def test_a_child_lets_go_of_the_link(link: Link) -> None:
     assert link.run(("SELECT 1", ()))[0].rows == [("1",)]
     link.close()
     link.leave()  # closed before: nothing happens
+
+
+def test_what_is_left_behind_is_of_no_use(link: Link) -> None:
+    """A link that was let go of writes to nobody: its number among the files leads nowhere."""
+    pid = link.pid
+    link.leave()
+    with pytest.raises(LinkError):
+        link.run(("SELECT 1", ()))
+    assert link.pid in {0, pid}
+
+
+def test_what_libpq_raises_while_connecting_is_an_error_of_the_link(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An error of the driver's own comes as the link's, without a code, and nothing stays open."""
+
+    def lost(link: Link, until: float) -> None:
+        raise psycopg.OperationalError("the connection\n is lost")
+
+    monkeypatch.setattr(Link, "_connect", lost)
+    with pytest.raises(LinkError, match="the connection is lost") as caught:
+        Link(database, timeout=30, name="a test")
+    assert not caught.value.code
 
 
 @pytest.mark.parametrize(

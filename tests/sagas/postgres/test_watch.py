@@ -106,12 +106,12 @@ def test_what_is_set_free_is_told_of(database: str, monkeypatch: pytest.MonkeyPa
             assert noticed.wait(PATIENCE)
 
 
-def test_a_lost_watcher_comes_back(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lost_watcher_comes_back(database: str, no_rounds: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A watcher whose session was ended opens another one."""
-    monkeypatch.setattr(postgres_watch, "ROUND", 0.02)
     with owner(database) as first, owner(database) as second, watching(second) as noticed:
+        waits_for_a_lock(database)
+        monkeypatch.setattr(postgres_watch, "ROUND", 0.02)
         with psycopg.connect(database, autocommit=True) as connection:
-            waits_for_a_lock(database)
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'recoup watch%'"
             )

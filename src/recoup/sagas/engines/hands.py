@@ -210,8 +210,7 @@ class _Alone(steps.Steps):
         )
 
     def streamed(self, member: Member) -> steps.Steps:
-        self.inside(member, member.target)
-        raise AssertionError
+        raise RecoveryError(f"{describing.title(member.target)} is a generator, and was called inside step {self.name}")
 
 
 def _alone(task: Task) -> steps.Steps:

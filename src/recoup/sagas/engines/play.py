@@ -204,8 +204,8 @@ class Play(steps.Steps):
 
     def completed_inside(self) -> None:
         """Hand the steps of an inner saga that has completed to the outer one."""
-        if isinstance(self.outer, Play):
-            self.outer.mine += self.mine
+        outer: Any = self.outer
+        outer.mine += self.mine
         self.commit()
 
     def owed(self, error: str) -> list[Task]:

@@ -213,7 +213,7 @@ class Ledger:
             note(self.interrupt, self.summary())
             return self.interrupt
         if not self.failures or raise_original or not isinstance(original, Exception):
-            if self.total or self.failures:
+            if self.total or self.failures or not self._strict:
                 note(original, self.summary())
             return None
         return self._report(original)
