@@ -46,6 +46,7 @@ long: $(VENV)/.dev
 torture: $(VENV)/.dev
 	$(PY) -m tests.sagas.crash pairs
 	$(PY) -m tests.sagas.crash random 1000
+	RECOUP_TORTURE=1 $(PY) -m pytest -q tests/sagas/engines
 
 stress: $(VENV)/.dev
 	RECOUP_STRESS=full $(PY) -m pytest -q tests/stress $(ARGS)

@@ -143,7 +143,7 @@ class Temporal:
         say("another loop", f"returned {said!r}")
         log().write_text("", encoding="utf-8")
         caller = asyncio.ensure_future(call("slow_once_async", shop.Order("stone")))
-        while not log().read_text(encoding="utf-8"):
+        while not log().read_text(encoding="utf-8"):  # noqa: ASYNC110 - another process writes it
             await asyncio.sleep(0.01)
         await self.client.get_workflow_handle("slow_once_async/stone").terminate()
         try:
@@ -244,7 +244,7 @@ async def running(place: Any) -> None:
     go = log().with_name(log().name + ".go")
     log().write_text("", encoding="utf-8")
     first = asyncio.ensure_future(call("slow_once_async", shop.Order("snail")))
-    while not log().read_text(encoding="utf-8"):
+    while not log().read_text(encoding="utf-8"):  # noqa: ASYNC110 - a step writes it, perhaps in a thread
         await asyncio.sleep(0.01)
     try:
         await call("slow_once_async", shop.Order("snail"))

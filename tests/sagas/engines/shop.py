@@ -405,7 +405,7 @@ def stuck_once(order: Order) -> None:
 @compensate(refund_async)
 async def slow_async(order: Order) -> None:
     happen("slow")
-    while not Path(os.environ["SHOP_LOG"] + ".go").exists():  # noqa: ASYNC240 - a look at a file
+    while not Path(os.environ["SHOP_LOG"] + ".go").exists():  # noqa: ASYNC110, ASYNC240 - it waits for a file
         await asyncio.sleep(0.01)
 
 
