@@ -9,7 +9,7 @@ from recoup import JournalError
 from recoup.sagas.journal import Head, Start, State, Story, Unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Sequence
 
     from recoup.sagas.journal import Append
 
@@ -63,7 +63,12 @@ class Memory:
         head = Head(*start[:6], State.RUNNING, self.owner, 1, start.created, start.created, "")
         return self.rows.setdefault(start.id, head)
 
-    def append(self, append: Append) -> bool:
+    def appends(self, wanted: Sequence[tuple[Append, Start | None]]) -> list[bool]:
+        return [self.append(append, start) for append, start in wanted]
+
+    def append(self, append: Append, start: Start | None = None) -> bool:
+        if start is not None:
+            self.start(start)
         self._count += 1
         if append.id == self.poison:
             raise JournalError(journal=self.journal, reason="poison")

@@ -249,9 +249,9 @@ def idempotent(
     >>> book("p1", 100), book("p1", 100)
     (1, 1)
     >>> unbook("p2")                     # nothing to undo yet, and nothing will be
-    >>> book("p2", 50)
+    >>> book("p2", 50)                   # doctest: +ELLIPSIS
     Traceback (most recent call last):
-    recoup.errors.AlreadyUndone: __main__:book with key 'p2' was undone before: it was not called
+    recoup.errors.AlreadyUndone: ...book with key 'p2' was undone before: it was not called
     """
     if store is None:
         raise TypeError("store must be a connection, a function that gives one, or the name of a parameter, not None")
