@@ -307,7 +307,11 @@ def test_what_is_abandoned_is_another_owner_s(backend: PostgresBackend) -> None:
     """Whoever lets go of what it inherited is another owner afterwards, and owns nothing of before (G18)."""
     end = backend.watch(lambda: None)
     head, owner = begun(backend), backend.owner
+    watch = backend._watches[0]
+    while watch._link is None:  # until its thread has it
+        pass
     backend.abandon()
+    watch.leave()  # once more: nothing
     end()
     assert backend.owner == ""
     backend.open()
