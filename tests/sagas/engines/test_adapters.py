@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from recoup import compensate, saga
+from recoup import compensate, retry, saga
 from recoup._core.colour import Colour
 from recoup.errors import JournalError, RecoveryError
 from recoup.sagas.engines import hands
@@ -52,6 +52,11 @@ def sneaky(state: dict[str, Any]) -> object:
 
 
 def plain(item: str) -> str:
+    return item
+
+
+@retry(max_attempts=2)
+def retried(item: str) -> str:
     return item
 
 
@@ -108,10 +113,11 @@ def test_undo_that_is_async_after_all() -> None:
         hands.undo(task(undo=[f"{__name__}:sneaky"]), {})
 
 
-def test_no_step_any_more() -> None:
+@pytest.mark.parametrize("name", ["plain", "retried"])
+def test_no_step_any_more(name: str) -> None:
     """A function that is no step any more is not called."""
     with pytest.raises(LookupError, match="is no function under @compensate"):
-        hands.part(task())
+        hands.part(task(step=f"{__name__}:{name}"))
 
 
 @pytest.mark.parametrize(
