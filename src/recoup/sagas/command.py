@@ -118,7 +118,9 @@ def _listed(options: argparse.Namespace, place: Journal) -> int:
 def _shown(options: argparse.Namespace, place: Journal) -> int:
     story = people.show(options.id, journal=place)
     steps = people.told(story)
-    records = [{**each._asdict(), "kind": str(each.kind), "body": json.loads(each.body)} for each in story.records]
+    records: list[dict[str, Any]] = [
+        {**each._asdict(), "kind": str(each.kind), "body": json.loads(each.body)} for each in story.records
+    ]
     if options.json:
         print(json.dumps({**_head(story.head), "steps": steps, "records": records}, indent=2))
         return DONE

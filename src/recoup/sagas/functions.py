@@ -141,5 +141,5 @@ def made(body: Callable[..., Any], options: dict[str, Any]) -> Callable[..., Any
 
     wrapper = calls.Wrappers.asynchronous(function) if function.is_async else calls.Wrappers.plain(function)
     functools.update_wrapper(wrapper, body)
-    wrapper.__recoup_saga__ = function  # type: ignore[attr-defined]  # found by `packed`
+    wrapper.__dict__["__recoup_saga__"] = function  # found by `packed`
     return wrapper

@@ -68,9 +68,9 @@ def configure(*, journal: Any = UNSET) -> Configuration:
     """Say where sagas are kept, from now on and everywhere; or, as a context manager, in one block.
 
     Args:
-        journal: An address (`"sqlite:///app.db"`, `"sqlite:////var/lib/app.db"`, `"postgresql://host/name"`), a
-            `Journal`, an engine, or `None` for sagas in memory. A journal is opened when it is first used, and then
-            looks after sagas that others have left.
+        journal: An address ("sqlite:///app.db", "sqlite:////var/lib/app.db", "postgresql://host/name"), a `Journal`,
+            an engine, or `None` for sagas in memory. A journal is opened when it is first used, and then looks after
+            sagas that others have left.
 
     Returns:
         What was set. In `with configure(journal=...):` it holds in the block (and in tasks started there) alone; the
