@@ -73,7 +73,7 @@ def configure(*, journal: Any = UNSET) -> Configuration:
             sagas that others have left.
 
     Returns:
-        What was set. In `with configure(journal=...):` it holds in the block (and in tasks started there) alone; the
+        What was set. As a context manager, it holds in its block (and in tasks started there) alone; the
         block does not close the journal.
 
     Raises:
