@@ -9,7 +9,7 @@ import pytest
 from recoup.strategies.hedge.config import HedgeConfig
 from recoup.testing import VirtualClock
 from tests.conftest import Both
-from tests.strategies.hedge.scenes import Closeable, Service, cancelled_after, hedging
+from tests.strategies.hedge.scenes import Closeable, Service, cancelled_after, hedging, until_cancelled
 
 
 def bad(result: object) -> bool:
@@ -56,6 +56,37 @@ def test_bad_results_are_closed_when_another_one_wins(library: Both, clock: Virt
     service = Service(clock, library, (1.5, result), (3, winner))
     assert library.run(hedging(failure_on_result=bad).execute, service) == "good"
     assert result.closed == 1
+
+
+def test_the_same_object_twice_is_not_closed(library: Both, clock: VirtualClock) -> None:
+    """It is the caller's, whichever attempt gave it (L3)."""
+    result = Closeable()
+    service = Service(clock, library, (2, result), (3, result))
+    assert library.run(hedging(failure_on_result=bad).execute, service) is result
+    assert result.closed == 0
+
+
+def test_what_comes_too_late_is_not_judged(library: Both, clock: VirtualClock) -> None:
+    """It is closed, whatever it is worth (L3)."""
+    judged: list[object] = []
+    late = Closeable()
+    calls: list[int] = []
+
+    async def careless() -> object:
+        calls.append(1)
+        if len(calls) == 1:
+            await until_cancelled(library, 60)
+            return late
+        await library.pause(1)
+        return "good"
+
+    def judge(result: object) -> bool:
+        judged.append(result)
+        return False
+
+    assert library.run(hedging(failure_on_result=judge).execute, careless) == "good"
+    assert judged == ["good"]
+    assert late.closed == 1
 
 
 def test_bad_results_are_closed_when_the_caller_leaves(library: Both, clock: VirtualClock) -> None:

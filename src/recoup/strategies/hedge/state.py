@@ -266,10 +266,9 @@ class HedgeRun:
         return True
 
     def stopped(self, error: BaseException) -> None:
-        """Take note of what ends the call at once."""
-        if not self.over:
-            self.control = error
-            self.over = True
+        """Take note of what ends a call at once that is not over yet."""
+        self.control = error
+        self.over = True
 
     def _count(self) -> None:
         self.over = len(self.failures) + len(self.spurned) == self.attempts
