@@ -61,6 +61,16 @@ class Calls(RuleBasedStateMachine):
         if taken:
             self.let_in(weight)
 
+    @rule()
+    def drain(self) -> None:
+        """All that is there is taken at once, and nobody that waits is overtaken."""
+        there = self.state.available(self.now)
+        assert self.state.drain(self.now) == there
+        assert self.state.available(self.now) == 0
+        assert not (there and any(turn.standing for turn in self.row)), "nobody is overtaken"
+        if there:
+            self.let_in(there)
+
     @rule(weight=st.integers(1, 4))
     def come(self, weight: int) -> None:
         if weight > self.most or self.state.take(weight, self.now):

@@ -446,7 +446,7 @@ def test_a_deadline_that_late_starts_leave_no_time_for(clock: VirtualClock) -> N
         patched.setattr(seam, "rest", late)
         with pytest.raises(RateLimitExceeded, match=r"its own in 0\.1 s"):
             work()
-    assert limiter.metrics == {"waited": 2, "refused": 1, "slowed": 0}
+    assert limiter.metrics == {"waited": 2, "refused": 1, "slowed": 0, "drained": 0}
     assert limiter._desk.only.queued == 0
 
 

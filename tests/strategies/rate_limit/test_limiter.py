@@ -99,7 +99,7 @@ def test_refused_at_once(both: Both, clock: VirtualClock, begun: list[float]) ->
     clock.advance(0.06)
     both.call(work)
     assert begun == [0.0, 0.2]
-    assert limiter.metrics == {"waited": 1, "refused": 3, "slowed": 0}
+    assert limiter.metrics == {"waited": 1, "refused": 3, "slowed": 0, "drained": 0}
 
 
 def test_refused_calls_do_not_count_in_a_window(both: Both, clock: VirtualClock, begun: list[float]) -> None:

@@ -116,11 +116,11 @@ async def test_begin_anew(clock: VirtualClock, mode: Any) -> None:
 
     tasks = [asyncio.ensure_future(call(number)) for number in range(5)]
     await asyncio.sleep(0.5)
-    assert (begun, limiter.metrics) == ([0, 1, 2], {"waited": 2, "refused": 0, "slowed": 0})
+    assert (begun, limiter.metrics) == ([0, 1, 2], {"waited": 2, "refused": 0, "slowed": 0, "drained": 0})
     limiter.reset()
     await asyncio.sleep(0)
     await asyncio.sleep(0.001)
-    assert (begun, limiter.metrics) == ([0, 1, 2, 3, 4], {"waited": 0, "refused": 0, "slowed": 0})
+    assert (begun, limiter.metrics) == ([0, 1, 2, 3, 4], {"waited": 0, "refused": 0, "slowed": 0, "drained": 0})
     assert limiter.available() == 1
     await asyncio.gather(*tasks)
     keyed = made(key=str, max_wait=60)

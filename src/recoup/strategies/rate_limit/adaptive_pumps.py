@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
     from typing import Any, TypeAlias
 
-    from recoup.strategies.rate_limit.desk import Demand
     from recoup.strategies.rate_limit.pumps import HandOver, Weigh
+    from recoup.strategies.rate_limit.turns import Demand
 
     Follow: TypeAlias = Callable[[Demand], Callable[[Exception | None], None]]
 

@@ -6,11 +6,11 @@ import sys
 from collections import OrderedDict, deque
 from itertools import count, islice
 from threading import RLock
-from typing import NamedTuple
 
 from recoup._core import clock, waiting
 from recoup.strategies.rate_limit.line import Line
 from recoup.strategies.rate_limit.state import Bucket
+from recoup.strategies.rate_limit.turns import Demand
 from recoup.strategies.rate_limit.window import Window
 
 TYPE_CHECKING = False
@@ -27,15 +27,7 @@ __all__ = ["Demand", "Desk"]
 
 _LOOKED_AT = 8  # keys that are looked at for an idle one: the longest unused come first, so the first nearly always is
 
-
 _GIL: bool = getattr(sys, "_is_gil_enabled", lambda: True)()  # free-threaded builds know the question
-
-
-class Demand(NamedTuple):
-    """What a call asks for: how many permits, and of whose."""
-
-    weight: int
-    key: Key = None
 
 
 class Desk:
@@ -54,6 +46,7 @@ class Desk:
         waited: Calls that had to wait.
         refused: Calls that were refused.
         slowed: How often the service asked for less.
+        drained: Permits that were drained.
     """
 
     def __init__(self, config: RateLimitConfig) -> None:
@@ -65,7 +58,7 @@ class Desk:
         self._numbers = count()
         self.waited = 0
         self.refused = 0
-        self.slowed = 0
+        self.slowed = self.drained = 0
         self.only: Bucket | Window = self._made(clock.monotonic())
         self.admit_one: Callable[[float], bool] = self._admit_one
         if _GIL and isinstance(self.only, Bucket):
@@ -169,6 +162,22 @@ class Desk:
         finally:
             self._serve()
 
+    def drain(self, key: Key) -> int:
+        """Take all permits that are there, if nobody waits; tell how many."""
+        try:
+            with self._lock:
+                now = clock.monotonic()
+                self._take_back_locked(now)
+                state = self._state_locked(key, now)
+                state.correct(now)
+                if state.line is not None:
+                    state.line.hurry(now)
+                taken = state.drain(now)
+                self.drained += taken
+                return taken
+        finally:
+            self._serve()
+
     @property
     def keys(self) -> int:
         """How many keys are remembered."""
@@ -196,7 +205,7 @@ class Desk:
             with self._lock:
                 now = clock.monotonic()
                 self._take_back_locked(now)
-                self.waited = self.refused = self.slowed = 0
+                self.waited = self.refused = self.slowed = self.drained = 0
                 for state in (self.only, *self._states.values()):
                     state.reconfigure(self.config, now)  # what was learnt
                     state.reset(now)

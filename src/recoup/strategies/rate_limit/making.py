@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from recoup._core.chain import Pending
     from recoup._core.strategy import Place
     from recoup.strategies.rate_limit.config import RateLimitConfig
-    from recoup.strategies.rate_limit.desk import Demand
     from recoup.strategies.rate_limit.strategy import RateLimiter
+    from recoup.strategies.rate_limit.turns import Demand
 
 __all__ = ["asking", "pump"]
 

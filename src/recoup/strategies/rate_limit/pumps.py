@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
     from typing import Any, Protocol
 
-    from recoup.strategies.rate_limit.desk import Demand
+    from recoup.strategies.rate_limit.turns import Demand
 
     class Clock(Protocol):
         """The seam to time: a module, asked anew at each call, because tests replace what is in it."""

@@ -10,7 +10,7 @@ from recoup._core.strategy import Strategy, Worst
 from recoup.strategies.rate_limit import making, waits
 from recoup.strategies.rate_limit.config import RateLimitConfig
 from recoup.strategies.rate_limit.desk import Demand, Desk
-from recoup.strategies.rate_limit.weighing import NO_KEY, checked_key, checked_weight
+from recoup.strategies.rate_limit.weighing import NO_KEY, asked
 from recoup.strategies.rate_limit.words import says
 
 if TYPE_CHECKING:
@@ -72,8 +72,13 @@ class RateLimiter(Strategy):
 
     @property
     def metrics(self) -> Mapping[str, int]:
-        """How many calls waited so far, how many were refused, and how often the service asked for less (`slowed`)."""
-        return {"waited": self._desk.waited, "refused": self._desk.refused, "slowed": self._desk.slowed}
+        """What was counted so far.
+
+        Calls that `waited`, and that were `refused`; how often the service asked for less (`slowed`); how many permits
+        were taken by `drain` (`drained`).
+        """
+        desk = self._desk
+        return {"waited": desk.waited, "refused": desk.refused, "slowed": desk.slowed, "drained": desk.drained}
 
     def available(self, *, key: Hashable = NO_KEY) -> int:
         """Tell how many permits could be taken now.
@@ -84,7 +89,7 @@ class RateLimiter(Strategy):
         Raises:
             TypeError: If a key is missing, is none, or is given to a limiter without keys.
         """
-        return self._desk.available(self._demand(None, key).key)
+        return self._desk.available(asked(self, None, key).key)
 
     def current_rate(self, *, key: Hashable = NO_KEY) -> float:
         """Tell how many permits come in `per` seconds now: fewer than `rate` after the service asked for less.
@@ -96,7 +101,7 @@ class RateLimiter(Strategy):
             TypeError: As for `available`.
         """
         per: Any = self.config.per
-        permits: float = self._desk.rate(self._demand(None, key).key) * per
+        permits: float = self._desk.rate(asked(self, None, key).key) * per
         return permits
 
     def slow_down(self, *, key: Hashable = NO_KEY) -> None:
@@ -116,7 +121,7 @@ class RateLimiter(Strategy):
         >>> limiter.current_rate()
         50.0
         """
-        self._desk.learn(self._demand(None, key).key, clock.monotonic(), less=True)
+        self._desk.learn(asked(self, None, key).key, clock.monotonic(), less=True)
 
     def try_acquire(self, weight: int | None = None, *, key: Hashable = NO_KEY) -> bool:
         """Take permits if they are there and nobody waits for them.
@@ -136,10 +141,38 @@ class RateLimiter(Strategy):
         >>> limiter.try_acquire(), limiter.try_acquire()
         (True, False)
         """
-        demand = self._demand(weight, key)
+        demand = asked(self, weight, key)
         if mode.active and mode.off():
             return True
         return self._desk.claim(demand, 0.0, math.inf, waiting.for_thread) is None
+
+    def drain(self, *, key: Hashable = NO_KEY) -> int:
+        """Take all permits that are there now, so that no call begins before others have come.
+
+        For when a service says that nothing is left, or work that is more important needs all there is. It never waits,
+        so plain and async code call the same method. Calls that wait already go first: while any does, none is taken.
+
+        Args:
+            key: Whose, if the limiter has keys.
+
+        Returns:
+            How many were taken; 0 where the strategies are switched off.
+
+        Raises:
+            TypeError: As for `available`.
+
+        Any thread or task may call this at any time: no permit is given to two.
+
+        >>> limiter = RateLimiter(RateLimitConfig(rate=5, per=60))
+        >>> limiter.try_acquire(2), limiter.drain(), limiter.drain()
+        (True, 3, 0)
+        >>> limiter.try_acquire()
+        False
+        """
+        demand = asked(self, None, key)
+        if mode.active and mode.off():
+            return 0
+        return self._desk.drain(demand.key)
 
     def acquire(self, weight: int | None = None, *, key: Hashable = NO_KEY) -> None:
         """Take permits, waiting for them in plain code.
@@ -153,11 +186,11 @@ class RateLimiter(Strategy):
             TypeError: As for `try_acquire`.
             ValueError: As for `try_acquire`.
         """
-        self._wait(self._demand(weight, key))
+        self._wait(asked(self, weight, key))
 
     async def acquire_async(self, weight: int | None = None, *, key: Hashable = NO_KEY) -> None:
         """Take permits, waiting for them in async code; the asynchronous twin of `acquire`."""
-        await self._wait_async(self._demand(weight, key))
+        await self._wait_async(asked(self, weight, key))
 
     def reconfigure(self, config: RateLimitConfig | None = None, /, **changes: Any) -> None:
         """Change the limits while calls are made and wait.
@@ -242,23 +275,6 @@ class RateLimiter(Strategy):
     def _worst(self, inner: Worst, colour: Colour) -> Worst:  # noqa: ARG002 - waiting takes the same time in each
         waits: Any = self.config.max_wait
         return Worst(inner.calls, inner.seconds + waits)
-
-    def _demand(self, weight: int | None, key: Any) -> Demand:
-        """Check what is asked for without a call."""
-        config = self.config
-        if weight is None:
-            weight = 1 if callable(config.weight) else config.weight
-        weight = checked_weight("weight", weight, config.most)
-        if config.key is None:
-            if key is not NO_KEY:
-                raise TypeError(f"rate limiter {self.name!r} has no keys: leave key out, or configure a key function")
-            return Demand(weight)
-        if key is NO_KEY:
-            raise TypeError(
-                f"rate limiter {self.name!r} has a limit for each key: say whose with acquire(key=...), "
-                "acquire_async(key=...) or try_acquire(key=...), or decorate a function"
-            )
-        return Demand(weight, checked_key("key", key))
 
     def _wait(self, demand: Demand | None = None) -> None:
         """Wait for permits in plain code."""

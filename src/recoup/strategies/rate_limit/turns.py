@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -11,10 +11,17 @@ if TYPE_CHECKING:
     from recoup.strategies.rate_limit.config import RateLimitConfig
     from recoup.strategies.rate_limit.line import Line
 
-__all__ = ["TICK", "Permits", "Turn"]
+__all__ = ["TICK", "Demand", "Permits", "Turn"]
 
 TICK = 1e-9
 """Seconds: the resolution of the clocks. A moment that is nearer than that has come."""
+
+
+class Demand(NamedTuple):
+    """What a call asks for: how many permits, and of whose."""
+
+    weight: int
+    key: Any = None  # what `plain_key` lets pass
 
 
 class Turn:
@@ -86,6 +93,10 @@ class Permits(Protocol):
 
     def available(self, now: float) -> int:
         """Tell how many permits could be taken now."""
+        ...
+
+    def drain(self, now: float) -> int:
+        """Take all permits that are there, if nobody waits; tell how many."""
         ...
 
     def idle(self, now: float) -> bool:

@@ -12,8 +12,8 @@ from recoup.strategies.rate_limit.turns import Turn
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from recoup.strategies.rate_limit.desk import Demand
     from recoup.strategies.rate_limit.strategy import RateLimiter
+    from recoup.strategies.rate_limit.turns import Demand
 
 __all__ = ["wait", "wait_async"]
 

@@ -7,13 +7,13 @@ from typing import Any
 from recoup._core import checks
 from recoup._core.arguments import Parameters
 from recoup._core.conditions import plainly
-from recoup.strategies.rate_limit.desk import Demand
+from recoup.strategies.rate_limit.turns import Demand
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from recoup.strategies.rate_limit.strategy import RateLimiter
 
-__all__ = ["NO_KEY", "Scales", "checked_key", "checked_weight"]
+__all__ = ["NO_KEY", "Scales", "asked", "checked_key", "checked_weight"]
 
 
 class _NoKey:
@@ -79,3 +79,21 @@ def _is_plain(key: Any) -> bool:
     if type(key) is tuple:
         return all(map(_is_plain, key))
     return type(key) in _PLAIN and key == key  # noqa: PLR0124 - a nan is another key each time, so no limit would hold
+
+
+def asked(limiter: RateLimiter, weight: int | None, key: Any) -> Demand:
+    """Check what is asked for without a call."""
+    config = limiter.config
+    if weight is None:
+        weight = 1 if callable(config.weight) else config.weight
+    weight = checked_weight("weight", weight, config.most)
+    if config.key is None:
+        if key is not NO_KEY:
+            raise TypeError(f"rate limiter {limiter.name!r} has no keys: leave key out, or configure a key function")
+        return Demand(weight)
+    if key is NO_KEY:
+        raise TypeError(
+            f"rate limiter {limiter.name!r} has a limit for each key: say whose with acquire(key=...), "
+            "acquire_async(key=...) or try_acquire(key=...), or decorate a function"
+        )
+    return Demand(weight, checked_key("key", key))

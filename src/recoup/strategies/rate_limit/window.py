@@ -120,6 +120,11 @@ class Window:
             return 0
         return max(0, self.most - sum(each.count for each in self._slices if each.last + self._per > now + TICK))
 
+    def drain(self, now: float) -> int:
+        """Take all permits that are there, if nobody waits; tell how many."""
+        count = self.available(now)
+        return count if count and self.take(count, now) else 0
+
     def idle(self, now: float) -> bool:
         """Tell whether nothing would be lost by beginning anew."""
         return not self.queued and (not self._slices or self._slices[-1].last + self._per <= now)
