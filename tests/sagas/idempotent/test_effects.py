@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from threading import Barrier, Thread
+from threading import Barrier, Event, Thread
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -373,3 +373,30 @@ def test_do_and_undo_at_once_leave_nothing(bank: Bank) -> None:
         thread.join()
     assert bank.entries() == []
     assert [state for _, state in bank.states()] == ["undone"] * 20
+
+
+def test_of_two_undos_at_once_one_runs(bank: Bank) -> None:
+    """An undo that comes while the same one is running waits for it, and finds nothing left to undo (rule 3)."""
+    ran: list[str] = []
+    inside, again = Event(), Event()
+    first = bank.connect()
+    idempotent(first, key="payment")(lambda payment: first.execute(bank.insert(), (payment, 1)) and 1)("p1")
+
+    def unbook(connection: Any, name: str) -> Any:
+        def undo(payment: str) -> None:
+            ran.append(name)
+            inside.set()
+            if len(ran) > 1:
+                again.set()
+            again.wait(0.2)  # the time in which another one would run, if it were let
+            connection.execute(bank.delete(), (payment,))
+
+        return idempotent(connection, key="payment", undo=True)(undo)
+
+    thread = Thread(target=unbook(first, "first"), args=("p1",))
+    thread.start()
+    inside.wait(60)
+    unbook(bank.connect(), "second")("p1")
+    thread.join()
+    assert ran == ["first"]
+    assert bank.entries() == []
