@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from recoup.sagas import ledger, run, scope, stepping, undoing
+from recoup.sagas import ledger, run, scope, stepping, undoing, writer
 from recoup.sagas.ledger import Outcome
 from recoup.strategies.compensation.state import Mark
 
@@ -62,10 +62,17 @@ def other_key() -> None:
 def end_not_awaited() -> None:
     """The caller is told that all is fine before END is durable."""
     completed = scope.DurableSaga._completed
+    write = run.Run.write
+
+    def lazily(self: Any, *records: Any, **more: Any) -> Any:
+        lazy = more.pop("lazy", False) or any(each.kind == "end" for each in records)
+        return write(self, *records, lazy=lazy, **more)
 
     def unwaited(self: Any, mine: Any) -> None:
         completed(self, mine)
 
+    writer.LINGER = 0.5  # so that it is written when the journal is closed, on however slow a machine
+    run.Run.write = lazily  # type: ignore[method-assign]
     scope.DurableSaga._completed = unwaited  # type: ignore[method-assign]
 
 
