@@ -138,7 +138,7 @@ class Plugin:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run what this is about."""
         items = self._healthy(session)
-        limit = max(SLOWEST, 5 * sum(self._seconds.values()))
+        limit = max(SLOWEST, 5 * sum(each for each in self._seconds.values() if each <= self._slowest))
         waiting, running = list(reversed(self._found)), dict[int, tuple[Mutant, float]]()
         while waiting or running:
             while waiting and len(running) < self._jobs:
