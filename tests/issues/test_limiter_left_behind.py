@@ -56,6 +56,19 @@ def test_calls_that_may_not_wait_get_past_a_closed_loop(
     forget(tasks)
 
 
+@pytest.mark.parametrize("options", MODES, ids=["smooth", "window"])
+def test_who_only_drains_gets_past_a_closed_loop(clock: VirtualClock, options: dict[str, Any]) -> None:
+    """Those who wait in a closed loop do not keep permits from one who never waits (L1)."""
+    limiter = RateLimiter(RateLimitConfig(max_wait=10, **options))
+    tasks = leave_behind(limiter)
+    clock.advance(60)
+    assert limiter.drain() == 0, "the first who asks finds out that nobody comes"
+    clock.advance(0.1)
+    assert limiter.drain() == 1
+    assert limiter.drain() == 0
+    forget(tasks)
+
+
 def test_calls_with_little_time_get_past_a_closed_loop(clock: VirtualClock) -> None:
     """A call whose deadline is sooner than the line promises does not pay for those who never come (L1, D1)."""
     limiter = RateLimiter(RateLimitConfig(rate=10, burst=1))

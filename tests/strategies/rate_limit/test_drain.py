@@ -53,7 +53,7 @@ def test_what_has_come_in_meanwhile_is_taken_whole_permit_by_whole_permit(clock:
     clock.advance(0.5)
     assert limiter.drain() == 1
     clock.advance(1000)
-    assert limiter.drain() == 10
+    assert [limiter.drain(), limiter.drain()] == [10, 0]
 
 
 @MODES
@@ -104,6 +104,17 @@ def test_a_clock_that_goes_backwards_gives_nothing_back(kind: type[Bucket | Wind
     state.correct(500.0)
     assert state.drain(500.0) == 0
     assert state.drain(510.0) == 10
+
+
+@MODES
+def test_a_limiter_goes_back_with_its_clock(clock: VirtualClock, mode: str) -> None:
+    """Who only drains waits no longer for permits than the limits say (G12)."""
+    limiter = made(mode=mode)
+    assert limiter.drain() == 10
+    clock.rewind(500)
+    assert limiter.drain() == 0
+    clock.advance(10)
+    assert limiter.drain() == 10
 
 
 @MODES
