@@ -56,8 +56,15 @@ class Dbos:
 
         from recoup.ext.dbos import DBOSEngine
 
+        url, _, schema = address.partition("?options=-csearch_path%3D")
         DBOS(
-            config={"name": "shop", "system_database_url": address, "log_level": "CRITICAL", "application_version": "1"}
+            config={
+                "name": "shop",
+                "system_database_url": url,
+                "dbos_system_schema": f"{schema or 'test'}_dbos",
+                "log_level": "CRITICAL",
+                "application_version": "1",
+            }
         )
         self.engine = DBOSEngine(undo_delay=0.01)
         configure(journal=self.engine)

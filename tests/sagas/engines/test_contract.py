@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -67,6 +68,8 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path) -> Shop:
     if engine == "dbos":
         pytest.importorskip("dbos", reason="dbos is not installed: pip install 'recoup[dev]'")
     servers = {"postgres": "database", "temporal": "temporal"}
+    if sys.version_info >= (3, 12) and sqlite3.sqlite_version_info < (3, 42):
+        servers["dbos"] = "database"  # DBOS asks SQLite for `subsec` there, which older ones do not know
     address = request.getfixturevalue(servers[engine]) if engine in servers else f"sqlite:///{tmp_path}/{engine}.db"
     return Shop(engine, address, tmp_path)
 
