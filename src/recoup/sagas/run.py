@@ -138,26 +138,22 @@ class Run:
                 self._first = ticket
         return ticket
 
-    def wait(self, ticket: Ticket | None) -> Any:
-        """Block until a request is carried out, if there is one, no longer than the ambient deadline lets it.
+    def wait(self, ticket: Ticket) -> Any:
+        """Block until a request is carried out, no longer than the ambient deadline lets it.
 
         Raises:
             Fenced: If the saga belongs to somebody else by now.
             JournalError: If it cannot be carried out, or not in time.
             DeadlineExceeded: If it was the deadline that was too short.
         """
-        if ticket is None:
-            return None
         try:
             return self.journal.wait(ticket, timing.time_left())
         except JournalError as error:
             _blame(error)
             raise
 
-    async def wait_async(self, ticket: Ticket | None) -> Any:
+    async def wait_async(self, ticket: Ticket) -> Any:
         """Await what `wait` blocks for."""
-        if ticket is None:
-            return None
         try:
             return await self.journal.wait_async(ticket, timing.time_left())
         except JournalError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from recoup._core.chain import Pending
 from recoup._core.colour import described
@@ -36,7 +36,7 @@ class Begun:
     Attributes:
         entry: Its place in the ledger.
         call: The arguments.
-        intent: What has to be written before it may begin.
+        intent: What has to be written before it may begin; not there for what is remembered.
         remembered: Whether it is over since before a crash.
         started: Whether the function may have been called.
     """
@@ -47,7 +47,7 @@ class Begun:
         self.entry = entry
         self.call = call
         self.config = config
-        self.intent = intent
+        self.intent = cast("Ticket", intent)  # nobody asks for it where it is None
         self.remembered = intent is None
         self.started = False
         self.step = in_step(run.key(entry), entry.n, run.name, run.id)
@@ -171,9 +171,7 @@ class StepCall:
         with run.lock:
             if not begun.started or isinstance(error, Pending):
                 record = run.ledger.undo_done(entry, "it never ran")
-                if (
-                    begun.intent is None or not begun.intent.failed()
-                ):  # there is nothing to be said of what is not there
+                if not begun.intent.failed():  # there is nothing to be said of what is not there
                     run.write(record, lazy=True)
                 return None
             if entry.pivot and not entry.undo and _leaves_doubt(error):
