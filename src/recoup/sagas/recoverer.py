@@ -139,12 +139,10 @@ class Recoverer:
     def _claim(self) -> None:
         # A claim whose answer came too late is asked for again: what it took is ours, and nobody else looks after it.
         ticket = self._claiming or self.journal.claim(MOST)
-        self._claiming = ticket
         try:
             heads: list[Head] = self.journal.wait(ticket)
         finally:
-            if ticket.done:
-                self._claiming = None
+            self._claiming = None if ticket.done else ticket
         for head in heads:
             _logger().info("saga %r (%s) was left by its process and is taken over", head.name, head.id)
             with self._lock:
