@@ -35,15 +35,14 @@ class FunctionSteps(DurableSteps):
     def __init__(self, run: Run, name: str, *, waits: bool) -> None:
         super().__init__(run, name, waits=waits)
         self.replay = Replay(run.ledger)
-        self.replay.begin(branch_of()[0])
+        self.replay.begin(branch_of())
         self.answer: str = "{}"
 
     def intend(self, body: str) -> tuple[Entry, Ticket | None]:
         """Begin a step, or go on with one of before; no ticket means that it is over."""
-        token, alone = branch_of()
         told = json.loads(body)
         try:
-            entry, branch = self.replay.match(told, token, alone=alone)
+            entry, branch = self.replay.match(told, branch_of())
         except MismatchError as error:
             raise SagaStuck(id=self.run.id, name=self.run.name, reason=f"its code has changed: {error}") from None
         if entry is None:

@@ -2,8 +2,8 @@
 
 Steps of one task come in the order in which they came before: the next one has to be the one that is written, by name
 and arguments, or the code has changed and a person has to look. Tasks and threads beside the main one are known again
-by the first step of theirs. Each call in another thread counts as a branch of its own, for pools use their threads in
-any order. What never ran is skipped, and so is what ran inside a step that is over.
+by the first step of theirs; where a pool shares its calls out among its threads in another way than before, a person
+has to look as well. What never ran is skipped, and so is what ran inside a step that is over.
 """
 
 from __future__ import annotations
@@ -51,13 +51,12 @@ class Replay:
         """Say which task or thread runs the function."""
         self._branches[token] = MAIN
 
-    def match(self, body: Mapping[str, Any], token: Any, *, alone: bool) -> tuple[Entry | None, int]:
+    def match(self, body: Mapping[str, Any], token: Any) -> tuple[Entry | None, int]:
         """Find the step that begins now among those of before.
 
         Args:
             body: What its INTENT would say.
             token: Its task or thread.
-            alone: Whether this call is a branch of its own, whatever its thread.
 
         Returns:
             The step of before, or `None` for a new one; and its branch.
@@ -65,11 +64,9 @@ class Replay:
         Raises:
             MismatchError: If another step is written there.
         """
-        branch = None if alone else self._branches.get(token)
+        branch = self._branches.get(token)
         if branch is None:
-            branch = self._claim(body)
-            if not alone:
-                self._branches[token] = branch
+            branch = self._branches[token] = self._claim(body)
         waiting = self._pending.get(branch)
         if not waiting:
             return None, branch
@@ -94,20 +91,20 @@ class Replay:
         return found
 
 
-def branch_of() -> tuple[Any, bool]:
-    """Give the running task, or thread where there is none; and whether that is some thread beside the main program."""
+def branch_of() -> Any:
+    """Give the running task, or thread where there is none."""
     asyncio = sys.modules.get("asyncio")
     try:
         task = None if asyncio is None else asyncio.current_task()
     except RuntimeError:  # no loop runs in this thread
         task = None
     if task is not None:
-        return task, False
+        return task
     trio = sys.modules.get("trio")
     try:
-        return (threading.current_thread() if trio is None else trio.lowlevel.current_task()), False
+        return threading.current_thread() if trio is None else trio.lowlevel.current_task()
     except RuntimeError:
-        return threading.current_thread(), False
+        return threading.current_thread()
 
 
 def _void(entry: Entry) -> bool:
