@@ -94,7 +94,7 @@ def test_disk_full_at_the_end(tmp_path: Path) -> None:
     disk = Disk(tmp_path / "sagas.db")
     DISKS.append(disk)
     with Journal(disk, recover=False) as place, configure(journal=place):
-        recoverer = place._recoverer = Recoverer(place, Patience(stuck_after=0.0))  # its thread is this one
+        recoverer = place._recoverer = Recoverer(place, Patience(first_pause=60.0))  # its thread is this one
         with pytest.raises(JournalError, match="disk is full"):
             filling("a")
         disk.full = False
