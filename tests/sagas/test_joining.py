@@ -212,7 +212,7 @@ def test_no_time_to_enter(both: Both, journal: Journal) -> None:
     async def main() -> None:
         with pytest.raises(DeadlineExceeded):
             await enter_async()
-        assert steps.joined() is None
+        assert steps.ambient() is None
 
     go = hang(journal)
     try:
@@ -221,7 +221,7 @@ def test_no_time_to_enter(both: Both, journal: Journal) -> None:
         else:
             with pytest.raises(DeadlineExceeded):
                 enter()
-            assert steps.joined() is None
+            assert steps.ambient() is None
     finally:
         go.set()
     assert shop.LOG == []
