@@ -122,6 +122,8 @@ def remembering_async(
     async def remembering(*args: Any, **kwargs: Any) -> Any:
         try:
             result = await fn(*args, **kwargs)
+        except Pending:  # as above
+            raise
         except BaseException as error:
             await undo(error, pack(*args, **kwargs))
             raise
