@@ -82,7 +82,7 @@ class Model:
         if not self.line and self.fits(call):
             self.enter(call)
             return True
-        if len(self.line) >= self.most_waiting:
+        if self.line and len(self.line) >= self.most_waiting:
             self.sweep()
         if len(self.line) >= self.most_waiting:
             self.rejected += 1
