@@ -12,14 +12,13 @@ VERSIONS ?= 3.11 3.12 3.13
 PY := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test long torture stress cover mutate versions lint types docs bench wheel clean
+.PHONY: help demo test long stress cover mutate versions lint types docs bench wheel clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make demo      a client survives a misbehaving HTTP service, live (under a minute)'
 	@echo 'make test      the whole suite; ARGS=... for a part of it'
 	@echo 'make long      the simulation with 20,000 seeds; ARGS=17 replays one'
-	@echo 'make torture   sagas killed at every pair of points and 1,000 times at random; `make long` does 10,000'
 	@echo 'make stress    32 threads and 8 event loops on shared strategies'
 	@echo 'make cover     the suite once more, without shapes, and branch coverage: below 100 % is an error'
 	@echo 'make versions  the suite on each of Python $(VERSIONS) that is installed'
@@ -40,13 +39,6 @@ test: $(VENV)/.dev
 # The suite itself runs the first 500 seeds.
 long: $(VENV)/.dev
 	$(PY) -m tests.simulation $(or $(ARGS),0-20000 --jobs 0)
-	$(if $(ARGS),,$(PY) -m tests.sagas.crash random 10000)
-
-# What the suite does at each point, at each pair of them: the process that recovers is killed as well.
-torture: $(VENV)/.dev
-	$(PY) -m tests.sagas.crash pairs
-	$(PY) -m tests.sagas.crash random 1000
-	RECOUP_TORTURE=1 $(PY) -m pytest -q tests/sagas/engines
 
 stress: $(VENV)/.dev
 	RECOUP_STRESS=full $(PY) -m pytest -q tests/stress $(ARGS)

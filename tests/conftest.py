@@ -17,7 +17,6 @@ from recoup._core import clock as seam
 from recoup._core import waiting
 from recoup.strategies.deadline.workers import Workers
 from recoup.testing import VirtualClock, VirtualEventLoop, active_clock
-from tests.servers.fixtures import database, postgres, postgres_faulty, postgres_shared  # noqa: F401 - where pytest looks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from recoup._homes import HOME_OF
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from recoup._core.conditions import Condition as Condition
@@ -25,35 +23,22 @@ if TYPE_CHECKING:
     from recoup._core.rim import layers_of as layers_of
     from recoup._core.strategy import Strategy as Strategy
     from recoup._core.timing import current_deadline as current_deadline
-    from recoup.errors import AlreadyUndone as AlreadyUndone
     from recoup.errors import BulkheadFullError as BulkheadFullError
     from recoup.errors import BulkheadTimeoutError as BulkheadTimeoutError
     from recoup.errors import CircuitBreakerError as CircuitBreakerError
     from recoup.errors import CompensationError as CompensationError
     from recoup.errors import DeadlineExceeded as DeadlineExceeded
-    from recoup.errors import Fenced as Fenced
     from recoup.errors import IsolationBusyError as IsolationBusyError
-    from recoup.errors import JournalError as JournalError
     from recoup.errors import RateLimitExceeded as RateLimitExceeded
     from recoup.errors import RecoveryError as RecoveryError
     from recoup.errors import Refusal as Refusal
     from recoup.errors import RetryExhausted as RetryExhausted
-    from recoup.errors import SagaExists as SagaExists
-    from recoup.errors import SagaStuck as SagaStuck
     from recoup.errors import StackWarning as StackWarning
     from recoup.errors import ThrottledError as ThrottledError
     from recoup.errors import UnacceptableResult as UnacceptableResult
     from recoup.errors import UnpicklableError as UnpicklableError
-    from recoup.errors import UnserializableError as UnserializableError
     from recoup.errors import WorkerCrashed as WorkerCrashed
     from recoup.errors import WorkersBusyError as WorkersBusyError
-    from recoup.sagas.front import saga as saga
-    from recoup.sagas.idempotent import idempotent as idempotent
-    from recoup.sagas.keeper import Journal as Journal
-    from recoup.sagas.settings import configure as configure
-    from recoup.sagas.steps import UNKNOWN as UNKNOWN
-    from recoup.sagas.steps import Step as Step
-    from recoup.sagas.steps import step as step
     from recoup.strategies.bulkhead.config import BulkheadConfig as BulkheadConfig
     from recoup.strategies.bulkhead.decorator import bulkhead as bulkhead
     from recoup.strategies.bulkhead.histogram import Histogram as Histogram
@@ -74,9 +59,10 @@ if TYPE_CHECKING:
     from recoup.strategies.circuit_breaker.phases import CircuitBreakerState as CircuitBreakerState
     from recoup.strategies.circuit_breaker.strategy import CircuitBreaker as CircuitBreaker
     from recoup.strategies.compensation.config import CompensationConfig as CompensationConfig
-    from recoup.strategies.compensation.decorator import compensate as compensate
     from recoup.strategies.compensation.scope import Saga as Saga
+    from recoup.strategies.compensation.scope import saga as saga
     from recoup.strategies.compensation.strategy import Compensation as Compensation
+    from recoup.strategies.compensation.strategy import compensate as compensate
     from recoup.strategies.deadline.config import DeadlineConfig as DeadlineConfig
     from recoup.strategies.deadline.strategy import TimeLimiter as TimeLimiter
     from recoup.strategies.deadline.strategy import deadline as deadline
@@ -116,12 +102,85 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = [  # noqa: RUF022 - in plain order, which puts UNKNOWN where people look for it
+_HOMES = {
+    "_core.conditions": ("Condition", "when"),
+    "_core.deadlines": ("Deadline",),
+    "_core.emit": ("Subscription", "subscribe"),
+    "_core.explain": ("Explanation", "explain"),
+    "_core.registry": ("Registry", "registry"),
+    "_core.rim": ("layers_of",),
+    "_core.strategy": ("Strategy",),
+    "_core.timing": ("current_deadline",),
+    "errors": (
+        "BulkheadFullError",
+        "BulkheadTimeoutError",
+        "CircuitBreakerError",
+        "CompensationError",
+        "DeadlineExceeded",
+        "IsolationBusyError",
+        "RateLimitExceeded",
+        "RecoveryError",
+        "Refusal",
+        "RetryExhausted",
+        "StackWarning",
+        "ThrottledError",
+        "UnacceptableResult",
+        "UnpicklableError",
+        "WorkerCrashed",
+        "WorkersBusyError",
+    ),
+    "strategies.bulkhead.config": ("BulkheadConfig",),
+    "strategies.bulkhead.decorator": ("bulkhead",),
+    "strategies.bulkhead.histogram": ("Histogram",),
+    "strategies.bulkhead.limits": ("AIMDLimit", "Gradient2Limit", "VegasLimit"),
+    "strategies.bulkhead.lines": ("queue_as",),
+    "strategies.bulkhead.strategy": ("Bulkhead",),
+    "strategies.cache.config": ("CacheConfig",),
+    "strategies.cache.strategy": ("Cache", "cached"),
+    "strategies.circuit_breaker.config": ("CircuitBreakerConfig",),
+    "strategies.circuit_breaker.control": ("disable", "force_open", "metrics_only"),
+    "strategies.circuit_breaker.decorator": ("circuit_breaker",),
+    "strategies.circuit_breaker.keyed": ("KeyedCircuitBreaker",),
+    "strategies.circuit_breaker.phases": ("CircuitBreakerState",),
+    "strategies.circuit_breaker.strategy": ("CircuitBreaker",),
+    "strategies.compensation.config": ("CompensationConfig",),
+    "strategies.compensation.scope": ("Saga", "saga"),
+    "strategies.compensation.strategy": ("Compensation", "compensate"),
+    "strategies.deadline.config": ("DeadlineConfig",),
+    "strategies.deadline.strategy": ("TimeLimiter", "deadline"),
+    "strategies.fallback.config": ("FallbackConfig",),
+    "strategies.fallback.decorator": ("fallback",),
+    "strategies.fallback.strategy": ("Fallback",),
+    "strategies.fault_injection.config": ("FaultInjectionConfig",),
+    "strategies.fault_injection.strategy": ("FaultInjection", "inject_faults"),
+    "strategies.hedge.config": ("HedgeConfig",),
+    "strategies.hedge.strategy": ("Hedge", "hedge"),
+    "strategies.isolation.config": ("IsolationConfig",),
+    "strategies.isolation.decorator": ("isolate",),
+    "strategies.isolation.strategy": ("Isolation",),
+    "strategies.rate_limit.config": ("RateLimitConfig",),
+    "strategies.rate_limit.decorator": ("rate_limit",),
+    "strategies.rate_limit.rates": ("AIMDRate", "CubicRate"),
+    "strategies.rate_limit.strategy": ("RateLimiter",),
+    "strategies.retry.budget": ("RetryBudget",),
+    "strategies.retry.config": ("BackoffStrategy", "RetryAfter", "RetryConfig"),
+    "strategies.retry.decorator": ("retry",),
+    "strategies.retry.nesting": ("set_nested_retries",),
+    "strategies.retry.strategy": ("RetryExecutor",),
+    "strategies.throttle.config": ("AdaptiveThrottleConfig",),
+    "strategies.throttle.strategy": ("AdaptiveThrottle", "adaptive_throttle"),
+    "workflow.config": ("ErrorRecoveryConfig", "RecoveryStrategy"),
+    "workflow.factories": ("create_circuit_breaker_workflow", "create_retry_workflow"),
+    "workflow.record": ("ExecutionRecord",),
+    "workflow.workflow": ("ErrorRecoveryWorkflow",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
     "AIMDLimit",
     "AIMDRate",
     "AdaptiveThrottle",
     "AdaptiveThrottleConfig",
-    "AlreadyUndone",
     "BackoffStrategy",
     "Bulkhead",
     "BulkheadConfig",
@@ -149,7 +208,6 @@ __all__ = [  # noqa: RUF022 - in plain order, which puts UNKNOWN where people lo
     "FallbackConfig",
     "FaultInjection",
     "FaultInjectionConfig",
-    "Fenced",
     "Gradient2Limit",
     "Hedge",
     "HedgeConfig",
@@ -157,8 +215,6 @@ __all__ = [  # noqa: RUF022 - in plain order, which puts UNKNOWN where people lo
     "Isolation",
     "IsolationBusyError",
     "IsolationConfig",
-    "Journal",
-    "JournalError",
     "KeyedCircuitBreaker",
     "RateLimitConfig",
     "RateLimitExceeded",
@@ -173,18 +229,13 @@ __all__ = [  # noqa: RUF022 - in plain order, which puts UNKNOWN where people lo
     "RetryExecutor",
     "RetryExhausted",
     "Saga",
-    "SagaExists",
-    "SagaStuck",
     "StackWarning",
-    "Step",
     "Strategy",
     "Subscription",
     "ThrottledError",
     "TimeLimiter",
-    "UNKNOWN",
     "UnacceptableResult",
     "UnpicklableError",
-    "UnserializableError",
     "VegasLimit",
     "WorkerCrashed",
     "WorkersBusyError",
@@ -193,7 +244,6 @@ __all__ = [  # noqa: RUF022 - in plain order, which puts UNKNOWN where people lo
     "cached",
     "circuit_breaker",
     "compensate",
-    "configure",
     "create_circuit_breaker_workflow",
     "create_retry_workflow",
     "current_deadline",
@@ -203,7 +253,6 @@ __all__ = [  # noqa: RUF022 - in plain order, which puts UNKNOWN where people lo
     "fallback",
     "force_open",
     "hedge",
-    "idempotent",
     "inject_faults",
     "isolate",
     "layers_of",
@@ -214,7 +263,6 @@ __all__ = [  # noqa: RUF022 - in plain order, which puts UNKNOWN where people lo
     "retry",
     "saga",
     "set_nested_retries",
-    "step",
     "subscribe",
     "when",
 ]
@@ -224,7 +272,7 @@ if not TYPE_CHECKING:  # it would make a name of ours of any mistake
 
     def __getattr__(name: str) -> object:
         """Load a public name when it is first used."""
-        home = HOME_OF.get(name)
+        home = _HOME_OF.get(name)
         if home is None:
             raise AttributeError(f"module 'recoup' has no attribute {name!r}")
         value = getattr(import_module(f"recoup.{home}"), name)

@@ -49,7 +49,6 @@ COMMANDS = (
         "say what the layers round a function do, what the worst case is and what is wrong with their order",
         "recoup.inspecting",
     ),
-    Command("sagas", "see the sagas of a journal, and decide about those that are stuck", "recoup.sagas.command"),
 )
 
 

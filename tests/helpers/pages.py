@@ -7,12 +7,9 @@ import asyncio
 import doctest
 import inspect
 import re
-import sys
 import time
-from contextlib import ExitStack, chdir, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
-from tempfile import TemporaryDirectory
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -53,42 +50,19 @@ def blocks(text: str) -> Iterator[Block]:
 
 
 def run_page(path: Path) -> int:
-    """Run the blocks of a page in order, as one module, in virtual time and in a folder of their own.
+    """Run the blocks of a page in order, in one namespace and in virtual time.
 
     Returns:
         How many blocks ran.
     """
-    module = ModuleType(f"page_{path.stem}")
+    names: dict[str, Any] = {"__name__": f"page_{path.stem}"}
     ran = 0
-    found = list(blocks(path.read_text(encoding="utf-8")))
-    with TemporaryDirectory() as folder, chdir(folder), _importable(module), _unconfigured(), virtual_time() as loop:
-        for block in found:
+    with virtual_time() as loop:
+        for block in blocks(path.read_text(encoding="utf-8")):
             if not block.why_not:
-                _run_block(block, path, vars(module), loop)
+                _run_block(block, path, names, loop)
                 ran += 1
     return ran
-
-
-@contextmanager
-def _importable(module: ModuleType) -> Iterator[None]:
-    """Let what a page defines be found by its name, as in a program."""
-    sys.modules[module.__name__] = module
-    try:
-        yield
-    finally:
-        del sys.modules[module.__name__]
-
-
-@contextmanager
-def _unconfigured() -> Iterator[None]:
-    """Take back what a page has configured, and close its journals."""
-    try:
-        yield
-    finally:
-        if "recoup.sagas.settings" in sys.modules:
-            sys.modules["recoup.sagas.settings"].configure(journal=None)
-        if "recoup.sagas.keeper" in sys.modules:
-            sys.modules["recoup.sagas.keeper"]._close_all()
 
 
 def _run_block(block: Block, path: Path, names: dict[str, Any], loop: asyncio.Runner) -> None:

@@ -45,7 +45,6 @@ SEEING = {
     ),
 }
 OTHERS = {  # public functions that are no decorators
-    "configure",
     "create_circuit_breaker_workflow",
     "create_retry_workflow",
     "current_deadline",
@@ -53,7 +52,6 @@ OTHERS = {  # public functions that are no decorators
     "explain",
     "force_open",
     "hedge",  # a decorator, but of async functions only: it has tests of its own
-    "idempotent",  # a decorator, but of functions with a database: it has tests of its own
     "isolate",  # a decorator, but of functions that other processes can find: it has tests of its own
     "layers_of",
     "metrics_only",
@@ -61,7 +59,6 @@ OTHERS = {  # public functions that are no decorators
     "registry",
     "saga",
     "set_nested_retries",
-    "step",
     "subscribe",
     "time_left",
     "when",

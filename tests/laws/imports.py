@@ -67,14 +67,14 @@ RANKS = {
     "recoup.events": 2,
     "recoup._core": 3,
     "recoup.testing": 4,
-    "recoup.ext": 6,
+    "recoup.ext": 4,
     "recoup.strategies": 4,
+    "recoup.workflow": 5,
     "recoup.sagas": 5,
-    "recoup.workflow": 6,
-    "recoup": 7,
-    "recoup.demo": 8,
-    "recoup.cli": 9,
-    "recoup.__main__": 10,
+    "recoup": 6,
+    "recoup.demo": 7,
+    "recoup.cli": 8,
+    "recoup.__main__": 9,
 }
 
 THIRD_PARTIES = {  # package that may import them: which ones; None stands for all
@@ -110,7 +110,7 @@ def directions(found: Iterable[Import]) -> Iterator[str]:
     for each in found:
         if not under(each.target, "recoup") or room(each.target) == room(each.module):
             continue
-        asked_for = (each.lazy or each.typing) and under(each.target, "recoup.ext")
+        asked_for = each.lazy and under(each.target, "recoup.ext")
         alias = each.typing and each.module == "recoup.typing"  # an alias names what it stands for
         if rank(each.target) >= rank(each.module) and not asked_for and not alias:
             yield f"{each}: imports point the other way"

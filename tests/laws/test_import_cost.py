@@ -28,7 +28,7 @@ def loaded(code: str) -> set[str]:
 def test_import_is_light() -> None:
     """Importing recoup loads no strategy, nothing heavy and no third party."""
     found = loaded("import recoup")
-    assert {name for name in found if name.startswith("recoup")} == {"recoup", "recoup._homes"}
+    assert {name for name in found if name.startswith("recoup")} == {"recoup"}
     assert not found & (HEAVY | THIRD_PARTIES)
 
 

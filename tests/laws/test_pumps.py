@@ -30,7 +30,7 @@ DECIDES = {f"_core.chain.{name}": reason for name, reason in ENDS.items() if nam
 # What else than the function itself is given the arguments, and why it does not matter that they come bound.
 BOUND = {
     "adopted": "the asynchronous chain round the same function",
-    "begin": "binds them itself: before_retry (R11) and a key (rule 3 of sagas) see every call the same way",
+    "begin": "binds them itself: before_retry sees every call the same way (R11)",
     "desk.refreshed(run, fn)": "calls the function, for a later caller",
     "glance": "binds them itself, as `keyed`",
     "job.run": "calls the function, in a thread",
@@ -39,7 +39,6 @@ BOUND = {
     "pack": "binds them itself: the saved state shows every call the same way (S1)",
     "weigh": "binds them itself: a weight and a key are the same however the call is written",
     "race.run": "calls the function, perhaps twice, in tasks",
-    "step": "calls the function, as a step of the saga that is open",
     "source.again": "what it gets must not depend on the shape; test_shapes.py tries it",
 }
 

@@ -6,7 +6,6 @@
     │   ├── RateLimitExceeded          too many calls in too short a time
     │   ├── ThrottledError             held back by chance: the service turns too many calls away
     │   ├── IsolationBusyError         no worker process is free, or none took the call in time
-    │   ├── AlreadyUndone              an effect was undone before it came
     │   ├── WorkersBusyError           no thread is free to run a plain function under a deadline
     │   └── BulkheadTimeoutError       no place within `queue_timeout` (also a TimeoutError)
     │       └── BulkheadFullError      the queue itself is full
@@ -15,13 +14,7 @@
     ├── WorkerCrashed                  the process that ran a call is gone
     ├── UnpicklableError               a value cannot go from one process to another (also a TypeError)
     ├── UnacceptableResult             one attempt gave an unacceptable result
-    ├── CompensationError              an operation failed, and undoing it failed as well
-    ├── JournalError                   a journal cannot be opened, read or written
-    ├── SagaExists                     there is a saga with this key already
-    └── UnserializableError            a value cannot be written to a journal (also a TypeError)
-
-    Fenced (a BaseException)           another process has taken over this saga
-    SagaStuck (a BaseException)        this saga waits for a person
+    └── CompensationError              an operation failed, and undoing it failed as well
 
     StackWarning (a UserWarning)       decorators stand in an order that cannot mean what it says
 
@@ -42,7 +35,6 @@ from recoup.errors.failures import (
 )
 from recoup.errors.failures import is_refusal as is_refusal
 from recoup.errors.refusals import (
-    AlreadyUndone,
     BulkheadFullError,
     BulkheadTimeoutError,
     CircuitBreakerError,
@@ -52,29 +44,22 @@ from recoup.errors.refusals import (
     WorkersBusyError,
 )
 from recoup.errors.root import RecoveryError, Refusal
-from recoup.errors.sagas import Fenced, JournalError, SagaExists, SagaStuck, UnserializableError
 
 __all__ = [
-    "AlreadyUndone",
     "BulkheadFullError",
     "BulkheadTimeoutError",
     "CircuitBreakerError",
     "CompensationError",
     "DeadlineExceeded",
-    "Fenced",
     "IsolationBusyError",
-    "JournalError",
     "RateLimitExceeded",
     "RecoveryError",
     "Refusal",
     "RetryExhausted",
-    "SagaExists",
-    "SagaStuck",
     "StackWarning",
     "ThrottledError",
     "UnacceptableResult",
     "UnpicklableError",
-    "UnserializableError",
     "WorkerCrashed",
     "WorkersBusyError",
 ]

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from typing import Any
 
 __all__ = [
-    "AlreadyUndone",
     "BulkheadFullError",
     "BulkheadTimeoutError",
     "CircuitBreakerError",
@@ -215,20 +214,3 @@ class IsolationBusyError(Refusal):
             f"isolation {self.name!r} refused the call: {how}, and {self.workers} run at once; "
             "raise workers or queue_timeout, or send less"
         )
-
-
-class AlreadyUndone(Refusal):
-    """An effect comes too late: it was undone before it happened, or since.
-
-    Attributes:
-        name: The function, as "module:qualname".
-        key: The key that the effect and its undoing have in common.
-        retry_after: `math.inf`: it stays so.
-    """
-
-    def __init__(self, *, name: str, key: str) -> None:
-        super().__init__(name=name, retry_after=math.inf)
-        self.key = key
-
-    def __str__(self) -> str:
-        return f"{self.name} with key {self.key!r} was undone before: it was not called"

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 __all__ = ["RecoveryError", "Refusal"]
 
 
-def _rebuild(cls: type[BaseException], args: tuple[Any, ...], facts: dict[str, Any]) -> BaseException:
+def _rebuild(cls: type[RecoveryError], args: tuple[Any, ...], facts: dict[str, Any]) -> RecoveryError:
     error = cls.__new__(cls, *args)
     error.__dict__.update(facts)
     return error

@@ -17,8 +17,8 @@ from recoup import CompensationError, RecoveryError, subscribe
 from recoup import events as happened
 from recoup._core import mode
 from recoup.strategies.compensation import steps
-from recoup.strategies.compensation.decorator import compensate
 from recoup.strategies.compensation.scope import Saga, saga
+from recoup.strategies.compensation.strategy import compensate
 
 if TYPE_CHECKING:
     from recoup.testing import VirtualClock
@@ -436,12 +436,6 @@ def test_refusals(args: Any, options: Any, message: str) -> None:
     assert message in str(caught.value)
 
 
-def test_a_saga_in_memory_is_no_decorator() -> None:
-    """G1: a block that knows no function to make of it refuses to decorate, and says what to write."""
-    with pytest.raises(TypeError, match="this saga is a block, not a decorator: write `with saga\\(\\):` inside"):
-        saga("order")(lambda: None)
-
-
 @pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
 def test_saga_timeout_refuses(value: float) -> None:
     """G1: the limit is a finite time above zero."""
@@ -761,28 +755,3 @@ async def test_an_inner_saga_that_ends_after_the_outer_one_failed(inner_waits: b
     with pytest.raises(RecoveryError, match="saga 'inner' completed after saga 'outer' had failed, and was undone"):
         await task
     assert ran == ["a", "b", "undo b", "undo a"]
-
-
-def test_a_step_that_turns_out_to_be_async() -> None:
-    """G5: a plain function that returns a coroutine is one step, remembered when that is over, and undone once."""
-    diary: list[str] = []
-    undone: list[str] = []
-
-    async def place(name: str) -> str:
-        await asyncio.sleep(0)
-        diary.append(name)
-        return name.upper()
-
-    @compensate(lambda state: undone.append(state.get("result", "no result")))
-    def step(name: str) -> Any:
-        return place(name)
-
-    async def main() -> None:
-        async with saga("order"):
-            assert await step("a") == "A"
-            assert (diary, undone) == (["a"], [])
-            raise LookupError
-
-    with pytest.raises(LookupError):
-        asyncio.run(main())
-    assert (diary, undone) == (["a"], ["A"])

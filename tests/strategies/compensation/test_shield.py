@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from recoup import CompensationError, DeadlineExceeded, retry
-from recoup.strategies.compensation.decorator import compensate
 from recoup.strategies.compensation.scope import saga
+from recoup.strategies.compensation.strategy import compensate
 from recoup.testing import run
 from tests.conftest import run_trio
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from recoup import CompensationError
-from recoup.strategies.compensation.decorator import compensate
 from recoup.strategies.compensation.scope import saga
+from recoup.strategies.compensation.strategy import compensate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator

@@ -17,8 +17,7 @@ from recoup import CompensationError, DeadlineExceeded, current_deadline, subscr
 from recoup import events as happened
 from recoup._core import emit, mode, timing, waiting
 from recoup.strategies.compensation.config import CompensationConfig
-from recoup.strategies.compensation.decorator import compensate
-from recoup.strategies.compensation.strategy import Compensation
+from recoup.strategies.compensation.strategy import Compensation, compensate
 
 if TYPE_CHECKING:
     from recoup.testing import VirtualClock

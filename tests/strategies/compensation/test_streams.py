@@ -10,8 +10,8 @@ import pytest
 
 from recoup import CompensationError, current_deadline
 from recoup.strategies.compensation import steps
-from recoup.strategies.compensation.decorator import compensate
 from recoup.strategies.compensation.scope import saga
+from recoup.strategies.compensation.strategy import compensate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator

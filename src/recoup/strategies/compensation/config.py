@@ -37,8 +37,6 @@ class CompensationConfig:
             tenth of a `saga_timeout` below ten seconds.
         raise_original: When an action failed: raise the operation's own error with a note and log what failed (True),
             or raise `CompensationError` (False). Default False.
-        pivot: Whether a saga has passed its point of no return once this step has completed: then what was done so far
-            is never undone. Default False.
 
     Raises:
         TypeError: If a value has the wrong type, or an action cannot be called with a state or without arguments.
@@ -59,7 +57,6 @@ class CompensationConfig:
     compensation_attempts: int = 1
     compensation_delay: Seconds = _DELAY
     raise_original: bool = False
-    pivot: bool = False
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -72,7 +69,6 @@ class CompensationConfig:
         checks.count("compensation_attempts", self.compensation_attempts)
         put(self, "compensation_delay", _delay(self))
         checks.boolean("raise_original", self.raise_original)
-        checks.boolean("pivot", self.pivot)
 
 
 def _delay(config: Any) -> float:
@@ -108,4 +104,3 @@ if TYPE_CHECKING:
         compensation_attempts: int
         compensation_delay: Seconds
         raise_original: bool
-        pivot: bool

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Packed = tuple[tuple[Any, ...], Mapping[str, Any]]
 
-__all__ = ["NOTHING", "packed", "saved", "state"]
+__all__ = ["NOTHING", "packed", "saved"]
 
 NOTHING: Packed = ((), MappingProxyType({}))
 """What is kept of a call of which nothing may be kept."""
@@ -52,20 +52,14 @@ def saved(
     >>> state["payment_id"], state["card"], state["order"], state["args"]
     (7, 'visa', {'payment_id': 7}, ({'payment_id': 7},))
     """
-    return state(_bound(target, args, kwargs), args, kwargs, **facts)
-
-
-def state(
-    named: Mapping[str, Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], **facts: object
-) -> dict[str, Any]:
-    """Make what `saved` makes, out of arguments by the names of their parameters."""
-    made: dict[str, Any] = {}
+    named = _bound(target, args, kwargs)
+    state: dict[str, Any] = {}
     for value in named.values():
         if isinstance(value, Mapping):
-            made.update(_contents(value))
-    made.update(named)
-    made.update(args=args, kwargs=kwargs, **facts)
-    return made
+            state.update(_contents(value))
+    state.update(named)
+    state.update(args=args, kwargs=kwargs, **facts)
+    return state
 
 
 def _contents(mapping: Mapping[Any, Any]) -> dict[str, Any]:

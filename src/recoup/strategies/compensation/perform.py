@@ -8,7 +8,7 @@ from typing import NamedTuple
 from recoup._core import clock, emit, scopes, timing
 from recoup.errors import CompensationError
 from recoup.strategies.compensation import actions, steps
-from recoup.strategies.compensation.state import Ledger, Mark, Notice
+from recoup.strategies.compensation.state import Ledger, Notice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def attempt(task: Task, wait: float, seconds: float) -> None:
         if isinstance(task, Notice):
             emit.call(task.callback)
             return
-        result = task.action() if isinstance(task, Mark) else actions.begin(task.action, task.state)
+        result = actions.begin(task.action, task.state)
         if isawaitable(result):
             actions.close(result)
             raise TypeError(
@@ -142,7 +142,7 @@ async def _awaited(task: Task) -> None:
     if isinstance(task, Notice):
         await emit.call_async(task.callback)
         return
-    result = task.action() if isinstance(task, Mark) else actions.begin(task.action, task.state)
+    result = actions.begin(task.action, task.state)
     if isawaitable(result):
         await result
 

@@ -1,8 +1,7 @@
 """The pumps of compensation, one in each colour and kind.
 
-A healthy call outside any saga pays for one look at a context variable (`ambient`). Inside one, `join` gives what runs
-the function as a step of the saga that is open (`remembering`, for one that lives in memory); for a stream it gives the
-saga, and the completed step is reported to it. `pack` keeps the call's arguments, once they are needed.
+A healthy call outside any saga pays for one look at a context variable (`ambient`). Inside one, `join` gives the saga
+that is open, and the completed step is reported to it. `pack` keeps the call's arguments, once they are needed.
 
 `undo` is called inside the `except` block: what it raises has the operation's error as its context.
 """
@@ -21,18 +20,10 @@ if TYPE_CHECKING:
     from recoup.strategies.compensation.steps import Steps
 
     Ambient = Callable[[], Steps | None]
-    Join = Callable[[Steps, Callable[..., Any]], Callable[..., Any] | None]
-    JoinStream = Callable[[Steps], Steps | None]
+    Join = Callable[[Steps], Steps | None]
     Pack = Callable[..., Packed]
 
-__all__ = [
-    "compensating",
-    "compensating_async",
-    "compensating_stream",
-    "compensating_stream_async",
-    "remembering",
-    "remembering_async",
-]
+__all__ = ["compensating", "compensating_async", "compensating_stream", "compensating_stream_async"]
 
 
 def compensating(
@@ -41,22 +32,24 @@ def compensating(
     join: Join,
     pack: Pack,
     undo: Callable[..., None],
+    keep: Callable[..., None],
 ) -> Callable[..., Any]:
     """Undo what a call has done when it ends with an error."""
 
     def compensating(*args: Any, **kwargs: Any) -> Any:
         joined = ambient()
         if joined is not None:
-            step = join(joined, fn)
-            if step is not None:
-                return step(*args, **kwargs)
+            joined = join(joined)
         try:
-            return fn(*args, **kwargs)
+            result = fn(*args, **kwargs)
         except Pending:  # not an end: the coroutine that the function returned goes on in the async pump
             raise
         except BaseException as error:
             undo(error, pack(*args, **kwargs))
             raise
+        if joined is not None:
+            keep(joined, pack(*args, **kwargs), result)
+        return result
 
     return compensating
 
@@ -67,76 +60,32 @@ def compensating_async(
     join: Join,
     pack: Pack,
     undo: Callable[..., Awaitable[None]],
+    keep: Callable[..., Awaitable[None]],
 ) -> Callable[..., Awaitable[Any]]:
     """Undo what an async call has done when it ends with an error."""
 
     async def compensating(*args: Any, **kwargs: Any) -> Any:
         joined = ambient()
         if joined is not None:
-            step = join(joined, fn)
-            if step is not None:
-                return await step(*args, **kwargs)
+            joined = join(joined)
         try:
-            return await fn(*args, **kwargs)
+            result = await fn(*args, **kwargs)
         except Pending:  # not an end: the coroutine that the function returned goes on in the async pump
             raise
         except BaseException as error:
             await undo(error, pack(*args, **kwargs))
             raise
+        if joined is not None:
+            await keep(joined, pack(*args, **kwargs), result)
+        return result
 
     return compensating
-
-
-def remembering(
-    fn: Callable[..., Any],
-    joined: Steps,
-    pack: Pack,
-    undo: Callable[..., None],
-    keep: Callable[..., None],
-) -> Callable[..., Any]:
-    """Remember a call in a saga that lives in memory, or undo it when it ends with an error."""
-
-    def remembering(*args: Any, **kwargs: Any) -> Any:
-        try:
-            result = fn(*args, **kwargs)
-        except Pending:  # as above
-            raise
-        except BaseException as error:
-            undo(error, pack(*args, **kwargs))
-            raise
-        keep(joined, pack(*args, **kwargs), result)
-        return result
-
-    return remembering
-
-
-def remembering_async(
-    fn: Callable[..., Awaitable[Any]],
-    joined: Steps,
-    pack: Pack,
-    undo: Callable[..., Awaitable[None]],
-    keep: Callable[..., Awaitable[None]],
-) -> Callable[..., Awaitable[Any]]:
-    """Remember an async call in a saga that lives in memory, or undo it when it ends with an error."""
-
-    async def remembering(*args: Any, **kwargs: Any) -> Any:
-        try:
-            result = await fn(*args, **kwargs)
-        except Pending:  # as above
-            raise
-        except BaseException as error:
-            await undo(error, pack(*args, **kwargs))
-            raise
-        await keep(joined, pack(*args, **kwargs), result)
-        return result
-
-    return remembering
 
 
 def compensating_stream(
     fn: Callable[..., Generator[Any, Any, Any]],
     ambient: Ambient,
-    join: JoinStream,
+    join: Join,
     pack: Pack,
     undo: Callable[..., None],
     keep: Callable[..., None],
@@ -171,7 +120,7 @@ def compensating_stream(
 def compensating_stream_async(
     fn: Callable[..., AsyncGenerator[Any, Any]],
     ambient: Ambient,
-    join: JoinStream,
+    join: Join,
     pack: Pack,
     undo: Callable[..., Awaitable[None]],
     keep: Callable[..., Awaitable[None]],

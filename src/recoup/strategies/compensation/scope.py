@@ -5,23 +5,20 @@ It lives in memory: a process that dies undoes nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from recoup._core import checks, mode
 from recoup.strategies.compensation import perform, steps
 from recoup.strategies.compensation.state import noticed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
-    from typing import Self, TypeVar
+    from typing import Self
 
     from recoup.errors import RecoveryError
     from recoup.strategies.compensation.state import Task
     from recoup.strategies.compensation.steps import Steps
     from recoup.typing import Callback, Seconds
-
-    Function = TypeVar("Function", bound=Callable[..., Any])
 
 __all__ = ["Saga", "saga"]
 
@@ -87,7 +84,7 @@ def saga(
 class Saga:
     """The block of `saga(...)`; see there."""
 
-    __slots__ = ("_finish", "_seconds", "_start", "_steps", "decorate", "name")
+    __slots__ = ("_finish", "_seconds", "_start", "_steps", "name")
 
     def __init__(
         self,
@@ -110,24 +107,6 @@ class Saga:
         self._start = on_compensation_start
         self._finish = on_compensation_complete
         self._steps: Steps | None = None
-        self.decorate: Callable[[Any], Any] | None = None
-
-    def __call__(self, function: Function, /) -> Function:
-        """Make every call of a function a saga of its own, as `@saga` does.
-
-        Args:
-            function: A function or coroutine function at the top of a module.
-
-        Returns:
-            The function, with a saga round each call.
-
-        Raises:
-            TypeError: If it is none.
-        """
-        if self.decorate is None:
-            raise TypeError("this saga is a block, not a decorator: write `with saga():` inside the function")
-        made: Function = self.decorate(function)
-        return made
 
     def __repr__(self) -> str:
         if self._steps is None:
@@ -135,7 +114,9 @@ class Saga:
         return f"<saga {self.name!r} {self._steps.state.value}, {len(self._steps)} steps to undo>"
 
     def __enter__(self) -> Self:
-        self._check_plain()
+        for argument, callback in (("on_compensation_start", self._start), ("on_compensation_complete", self._finish)):
+            if checks.awaitable_callback(callback):
+                raise TypeError(f"{argument} is an async function: write `async with saga(...)`")
         self._enter(waits=False)
         return self
 
@@ -165,21 +146,10 @@ class Saga:
         finally:
             late = None  # as above
 
-    def _check_plain(self) -> None:
-        for argument, callback in (("on_compensation_start", self._start), ("on_compensation_complete", self._finish)):
-            if checks.awaitable_callback(callback):
-                raise TypeError(f"{argument} is an async function: write `async with saga(...)`")
-
     def _enter(self, *, waits: bool) -> None:
         if self._steps is not None:
             raise RuntimeError(f"saga {self.name!r} was entered before: make a new one for each block")
-        outer = steps.joined()
-        if outer is not None and outer.durable:
-            raise RuntimeError(
-                f"saga {self.name!r} lives in memory, inside saga {outer.name!r}, which outlives its process and could "
-                "not undo it: leave the journal to the outer one"
-            )
-        self._steps = steps.Steps(self.name, waits=waits, outer=outer)
+        self._steps = steps.Steps(self.name, waits=waits, outer=steps.joined())
         steps.show(self._steps)
 
     def _close(self, error: BaseException | None) -> RecoveryError | None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-__all__ = ["Ledger", "Mark", "Notice", "Tally", "Task", "Undo", "noticed"]
+__all__ = ["Ledger", "Notice", "Tally", "Task", "Undo", "noticed"]
 
 GRACE = 1.0
 """Seconds that an async `on_compensation_complete` has at the least, when the actions have used up `saga_timeout`."""
@@ -79,20 +79,7 @@ class Notice(NamedTuple):
     callback: Callable[..., object]
 
 
-class Mark(NamedTuple):
-    """Something to be written down between actions, by a saga that survives its process.
-
-    It runs also when the time is over. If it fails, or an action before it does, nothing more is done: what is not
-    written down may not be followed by anything.
-
-    Attributes:
-        action: Writes it; an awaitable that it returns is awaited.
-    """
-
-    action: Callable[[], object]
-
-
-Task = Undo | Notice | Mark
+Task = Undo | Notice
 
 
 def noticed(
@@ -118,22 +105,9 @@ class Ledger:
         undone: How many actions succeeded.
         failures: The errors of the others.
         interrupt: Control flow that came meanwhile (Ctrl-C, a cancellation of the caller) and goes on afterwards.
-
-    Where there are marks, nothing is done any more once anything has failed: the order of undoing is a promise there.
     """
 
-    __slots__ = (
-        "_attempt",
-        "_began",
-        "_index",
-        "_seconds",
-        "_strict",
-        "_tasks",
-        "failures",
-        "interrupt",
-        "undone",
-        "wait",
-    )
+    __slots__ = ("_attempt", "_began", "_index", "_seconds", "_tasks", "failures", "interrupt", "undone", "wait")
 
     def __init__(self, tasks: Sequence[Task], seconds: float, now: float) -> None:
         self._tasks = tasks
@@ -141,7 +115,6 @@ class Ledger:
         self._began = now
         self._index = 0
         self._attempt = 1
-        self._strict = any(isinstance(task, Mark) for task in tasks)
         self.wait = 0.0
         self.undone = 0
         self.failures: list[BaseException] = []
@@ -162,18 +135,11 @@ class Ledger:
         left = self.left(now)
         return left if isinstance(task, Undo) else max(left, GRACE)
 
-    def halted(self) -> bool:
-        """Tell whether something has failed after which nothing more may be done."""
-        return self._strict and bool(self.failures or self.interrupt)
-
     def next(self, now: float) -> Task | None:
         """Give what to run now; None when the compensation is over."""
         while self._index < len(self._tasks):
             task = self._tasks[self._index]
-            if not isinstance(task, Notice) and self.halted():
-                self._go_on()
-                continue
-            if not isinstance(task, Undo) or self.left(now) > 0:
+            if isinstance(task, Notice) or self.left(now) > 0:
                 return task
             self._give_up(DeadlineExceeded(seconds=self._seconds, started=False, name="saga_timeout"), task)
         return None
@@ -213,8 +179,7 @@ class Ledger:
             note(self.interrupt, self.summary())
             return self.interrupt
         if not self.failures or raise_original or not isinstance(original, Exception):
-            if self.total or self.failures or not self._strict:
-                note(original, self.summary())
+            note(original, self.summary())
             return None
         return self._report(original)
 
@@ -241,10 +206,7 @@ class Ledger:
         return made
 
     def _give_up(self, error: BaseException, task: Task) -> None:
-        if isinstance(task, Mark):
-            note(error, "in the journal of a saga")
-            self.failures.append(error)
-        elif isinstance(task, Undo):
+        if isinstance(task, Undo):
             tries = "" if task.attempts == 1 else f", try {self._attempt} of {task.attempts}"
             note(error, f"in compensation action {actions.named(task.action)}{tries}")
             self.failures.append(error)

@@ -15,14 +15,11 @@ from threading import RLock
 
 from recoup._core.waiting import at_fork
 from recoup.errors import RecoveryError
-from recoup.strategies.compensation.pumps import remembering, remembering_async
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, ClassVar
 
-    from recoup.strategies.compensation.members import Member
     from recoup.strategies.compensation.state import Task
 
     Plan = Callable[[BaseException], list[Task]]
@@ -50,15 +47,10 @@ class Steps:
         waits: Whether it can await an asynchronous action when it ends.
         outer: The saga around it, which takes over its steps when it has completed.
 
-    Attributes:
-        durable: Whether it outlives its process, so that one in memory cannot be a part of it.
-
     A plan gives the tasks that undo one step, once it is known why.
     """
 
     __slots__ = ("_plans", "_state", "name", "outer", "waits")
-
-    durable: ClassVar[bool] = False
 
     def __init__(self, name: str, *, waits: bool, outer: Steps | None = None) -> None:
         self.name = name
@@ -66,23 +58,6 @@ class Steps:
         self.outer = outer
         self._plans: list[Plan] = []
         self._state = State.OPEN
-
-    def inside(self, member: Member, fn: Callable[..., Any]) -> Callable[..., Any]:
-        """Give what runs a function, in the layers below `@compensate`, as a step of this saga."""
-        made = remembering_async if member.colour.is_async else remembering
-        return made(fn, self, member.pack, member.undo, member.keep)
-
-    def streamed(self, member: Member) -> Steps:  # noqa: ARG002 - for sagas that want no streams
-        """Give the saga that a stream reports to."""
-        return self
-
-    def passed(self) -> None:
-        """Take note that the point of no return is behind us: what has completed so far is never undone."""
-        saga: Steps | None = self
-        while saga is not None:
-            with _lock:
-                saga._plans.clear()
-            saga = saga.outer
 
     @property
     def state(self) -> State:

@@ -1,4 +1,4 @@
-"""Compensation as a strategy object; `@compensate` stands in decorator.py.
+"""Compensation as a strategy object and as a decorator.
 
 What a failure sets in motion: a job (`_job`) made of tasks (`_tasks`), which `perform.py` runs.
 """
@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from recoup._core import checks, mode
 from recoup._core.arguments import Parameters
 from recoup._core.colour import Colour, described
-from recoup._core.options import same
+from recoup._core.options import decorating, same
 from recoup._core.strategy import Pump, Strategy, Worst
 from recoup.strategies.compensation import actions, memory, perform, plans, steps
 from recoup.strategies.compensation.config import CompensationConfig
-from recoup.strategies.compensation.members import Member
 from recoup.strategies.compensation.pumps import (
     compensating,
     compensating_async,
@@ -27,14 +27,15 @@ from recoup.strategies.compensation.state import Tally
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import FunctionType
+    from typing import Unpack
 
     from recoup._core.strategy import Place
+    from recoup.strategies.compensation.config import CompensateOptions
     from recoup.strategies.compensation.memory import Packed
     from recoup.strategies.compensation.state import Task
     from recoup.strategies.compensation.steps import Steps
 
-__all__ = ["Compensation", "decoratable"]
+__all__ = ["Compensation", "compensate"]
 
 _FACTORIES: dict[Colour, Callable[..., Any]] = {
     Colour.SYNC: compensating,
@@ -94,7 +95,7 @@ class Compensation(Strategy):
 
         def __call__(self, /, *args: Any, **kwargs: Any) -> Any:  # noqa: D102 - the base class documents it
             bare = self._bare
-            if bare is None or (len(args) == 1 and not kwargs and decoratable(args[0])):
+            if bare is None or (len(args) == 1 and not kwargs and _decoratable(args[0])):
                 return super().__call__(*args, **kwargs)
             name = bare.__qualname__
             raise TypeError(
@@ -143,14 +144,12 @@ class Compensation(Strategy):
         self.config = config
 
     def _pumps(self, place: Place) -> Sequence[Pump]:
-        colour, target = place.colour, place.target
-        undo: Callable[..., Any] = partial(self._undo_async if colour.is_async else self._undo, target)
-        keep: Callable[..., Any] = partial(self._keep_async if colour.is_async else self._keep, target)
-        pack = partial(memory.packed, Parameters.of(target))
-        member = Member(self, target, colour, pack, undo, keep)
-        if colour.is_stream:
-            return [Pump(_FACTORIES[colour], (steps.ambient, partial(self._join_stream, member), pack, undo, keep))]
-        return [Pump(_FACTORIES[colour], (steps.ambient, partial(self._join, member), pack, undo))]
+        colour = place.colour
+        join: Callable[..., Steps | None] = partial(self._join, place.target) if colour.is_async else steps.still_open
+        undo: Callable[..., Any] = partial(self._undo_async if colour.is_async else self._undo, place.target)
+        keep: Callable[..., Any] = partial(self._keep_async if colour.is_async else self._keep, place.target)
+        pack = partial(memory.packed, Parameters.of(place.target))
+        return [Pump(_FACTORIES[colour], (steps.ambient, join, pack, undo, keep))]
 
     def _accept(self, colour: Colour, target: object) -> None:
         super()._accept(colour, target)
@@ -174,25 +173,15 @@ class Compensation(Strategy):
         seconds: Any = self.config.saga_timeout if colour.is_async else math.inf
         return Worst(inner.calls, inner.seconds + seconds)
 
-    def _join(self, member: Member, around: Steps, fn: Callable[..., Any]) -> Callable[..., Any] | None:
-        """Give what runs a step in the saga that it belongs to, if there is one."""
-        joined = self._joined(member, around)
-        return None if joined is None else joined.inside(member, fn)
-
-    def _join_stream(self, member: Member, around: Steps) -> Steps | None:
-        """Give the saga that a stream belongs to."""
-        joined = self._joined(member, around)
-        return None if joined is None else joined.streamed(member)
-
-    def _joined(self, member: Member, around: Steps) -> Steps | None:
-        """Give the saga that is open; refuse an asynchronous step before it runs if it could not be undone there."""
+    def _join(self, target: object, around: Steps) -> Steps | None:
+        """Give the saga that an asynchronous step belongs to; refuse before it runs what could not be undone."""
         joined = steps.still_open(around)
-        if joined is not None and not joined.waits and member.colour.is_async:
+        if joined is not None and not joined.waits:
             found = actions.known_async(self.config.compensation_actions)
             if found:
                 raise TypeError(
-                    f"{described(member.target)} is undone by {' and '.join(found)}, which is async, but saga "
-                    f"{joined.name!r} was opened with `with`: write `async with saga():`"
+                    f"{described(target)} is undone by {' and '.join(found)}, which is async, but saga {joined.name!r} "
+                    "was opened with `with`: write `async with saga():`"
                 )
         return joined
 
@@ -217,8 +206,6 @@ class Compensation(Strategy):
         config = self.config
         plan = plans.plan(config, target, call, result)
         if joined.completed(plan):
-            if config.pivot:
-                joined.passed()
             return
         late = steps.too_late(described(target), joined)
         try:
@@ -232,8 +219,6 @@ class Compensation(Strategy):
         config = self.config
         plan = plans.plan(config, target, call, result)
         if joined.completed(plan):
-            if config.pivot:
-                joined.passed()
             return
         late = steps.too_late(described(target), joined)
         try:
@@ -243,6 +228,65 @@ class Compensation(Strategy):
             del late  # as above
 
 
-def decoratable(target: object) -> bool:
+def compensate(
+    target: Callable[..., object] | Sequence[Callable[..., object]] | CompensationConfig | Compensation | None = None,
+    /,
+    **options: Unpack[CompensateOptions],
+) -> Compensation:
+    """Undo what a function has done when it fails, and when a later step of the same `saga()` fails.
+
+    Args:
+        target: The action that undoes it, or a list of actions, a `CompensationConfig`, or a `Compensation` to share.
+            An action that has a required positional parameter is called with a mapping: the call's arguments by name
+            (what is in a mapping argument too), `args`, `kwargs`, `error`, and `result` if the call had completed.
+        options: Fields of `CompensationConfig`, and `name`.
+
+    Returns:
+        A decorator for functions, coroutine functions, generators, methods and callable objects.
+
+    Raises:
+        TypeError: If nothing says how to undo, or an argument has the wrong type.
+        ValueError: If an argument is out of range.
+
+    The action runs for the failing call itself, because a call that failed may have had its effect all the same (the
+    answer was lost, it was cancelled half-way): look whether there is something to undo, as `state.get("result")` does.
+
+    >>> from recoup import compensate
+    >>> seats = set()
+    >>> @compensate(lambda state: seats.discard(state["seat"]))
+    ... def book(seat):
+    ...     seats.add(seat)
+    ...     raise ConnectionError("the printer of tickets does not answer")
+    >>> try:
+    ...     book("12A")
+    ... except ConnectionError:
+    ...     seats
+    set()
+    """
+    if target is None and "compensation_actions" not in options:
+        raise TypeError("compensate() needs to know how to undo: write @compensate(undo), or give a list of actions")
+    if target is None or isinstance(target, (CompensationConfig, Compensation)):
+        return decorating(Compensation, CompensationConfig, target, options, bare=False)  # type: ignore[no-any-return]
+    if "compensation_actions" in options:
+        raise TypeError("compensate() got actions twice, by position and as compensation_actions: give one")
+    bare = target if isinstance(target, FunctionType) and not options else None
+    if bare is not None:
+        _check_bare(bare)
+    listed = [target] if callable(target) else target
+    made: Compensation = decorating(Compensation, CompensationConfig, None, {**options, "compensation_actions": listed})
+    made._bare = bare
+    return made
+
+
+def _check_bare(function: FunctionType) -> None:
+    """Refuse what `@compensate` above a function most often gives: a function that is no action."""
+    try:
+        actions.takes_state(function)
+    except TypeError as error:
+        name = function.__qualname__
+        raise TypeError(f"{error}; if {name!r} is what you want to protect, write @compensate(undo) above it") from None
+
+
+def _decoratable(target: object) -> bool:
     """Tell whether a decorator may have been meant."""
     return callable(target) or hasattr(type(target), "__get__")

@@ -1,1 +1,0 @@
-"""Durable sagas: what was done is undone, also when the process dies in the middle."""

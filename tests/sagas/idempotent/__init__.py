@@ -1,1 +1,0 @@
-"""@idempotent: keys, results and tombstones in the transaction of whoever has the effect."""
