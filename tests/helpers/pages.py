@@ -86,7 +86,7 @@ def _run_block(block: Block, path: Path, names: dict[str, Any], loop: asyncio.Ru
 def run_examples(test: doctest.DocTest) -> None:
     """Run doctest examples and keep their names; raise an AssertionError with doctest's report if one fails."""
     report: list[str] = []
-    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     runner.run(test, out=report.append, clear_globs=False)
     assert not report, "".join(report)
 
