@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from recoup import Bulkhead, BulkheadConfig, BulkheadFullError
+from recoup.strategies.bulkhead.tickets import Ticket
 from recoup.testing import VirtualEventLoop
 
 if TYPE_CHECKING:
@@ -83,3 +84,29 @@ def test_a_queue_that_is_full_of_those_who_will_come_is_full(clock: VirtualClock
     loop = VirtualEventLoop()
     loop.run_until_complete(main())
     loop.close()
+
+
+class Interrupted:
+    """Somebody in the queue; Ctrl-C is pressed while it is looked at whether it is still there."""
+
+    def wake(self) -> bool:
+        return True
+
+    def gone(self) -> bool:
+        raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_a_full_queue_is_looked_through(both: Both) -> None:
+    """Whoever looked is gone, nothing is taken or left by it, and the bulkhead goes on (B3)."""
+    guard = Bulkhead(BulkheadConfig(max_concurrent=1, max_queue_size=1))
+    place = guard._gate.take()
+    assert place is not None
+    waits = Ticket(Interrupted())
+    assert guard._gate.join(waits)
+    with pytest.raises(KeyboardInterrupt):
+        both.execute(guard, both.wrap(lambda: "ok"))
+    assert guard.waiting == 1
+    guard._gate.leave(waits)
+    guard._gate.back(place)
+    assert both.execute(guard, both.wrap(lambda: "ok")) == "ok"
+    assert (guard.running, guard.waiting) == (0, 0)
