@@ -30,6 +30,7 @@ __all__ = [
     "number",
     "optional_duration",
     "optional_size",
+    "plain_callback",
     "shown",
     "size",
 ]
@@ -116,6 +117,13 @@ def callback(argument: str, value: object) -> None:
     """Check something callable, or None."""
     if value is not None and not callable(value):
         raise TypeError(f"{argument} must be callable or None, not {shown(value)} ({type(value).__qualname__})")
+
+
+def plain_callback(argument: str, value: Callable[..., object] | None, of: str = "the result") -> None:
+    """Check a plain function of something, or None."""
+    callback(argument, value)
+    if awaitable_callback(value):
+        raise TypeError(f"{argument} must be a plain function of {of}, not an async one")
 
 
 def instance(argument: str, value: object, kind: type) -> None:

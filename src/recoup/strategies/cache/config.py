@@ -57,12 +57,8 @@ class CacheConfig:
         for argument in ("ttl", "negative_ttl"):
             put(self, argument, checks.optional_duration(argument, getattr(self, argument), zero=False))
         checks.count("max_size", self.max_size)
-        checks.callback("key", self.key)
-        if checks.awaitable_callback(self.key):
-            raise TypeError("key must be a plain function of the call's arguments, not an async one")
-        checks.callback("cache_if", self.cache_if)
-        if checks.awaitable_callback(self.cache_if):
-            raise TypeError("cache_if must be a plain function of the result, not an async one")
+        checks.plain_callback("key", self.key, of="the call's arguments")
+        checks.plain_callback("cache_if", self.cache_if)
         for argument in ("stale_while_revalidate", "stale_if_error"):
             put(self, argument, checks.duration(argument, getattr(self, argument)))
             if self.ttl is None and getattr(self, argument):

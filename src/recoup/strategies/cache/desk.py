@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from recoup._core.keys import Keys
     from recoup.strategies.cache.run import Run
     from recoup.strategies.cache.strategy import Cache
+    from recoup.typing import Predicate
 
 __all__ = ["AsyncDesk", "Desk", "PlainDesk"]
 
@@ -71,16 +72,16 @@ class Desk:
 
     def done(self, run: Run, result: object) -> None:
         """End a call with a result."""
-        keep = self._cache.config.cache_if is None or self._worth(run, result)
+        worth = self._cache.config.cache_if
+        keep = worth is None or self._worth(worth, run, result)
         if not run.done(result, clock.monotonic(), keep=keep):
             self._cache._complain(f"a result of type {type(result).__qualname__}, which can be used only once")
         self._keys.learn()
 
-    def _worth(self, run: Run, result: object) -> bool:
+    def _worth(self, worth: Predicate, run: Run, result: object) -> bool:
         """Ask the user whether a result is to be kept; an error of theirs ends a call, and a refresh without a word."""
-        worth: Any = self._cache.config.cache_if
         try:
-            return worth is None or bool(plainly("cache_if", worth(result)))
+            return bool(plainly("cache_if", worth(result)))
         except BaseException as error:
             if run.stale is None or not isinstance(error, Exception):
                 run.useless(clock.monotonic())

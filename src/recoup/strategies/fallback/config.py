@@ -101,9 +101,7 @@ class FallbackConfig:
         _check_service(self)
         put(self, "cache_ttl", checks.duration("cache_ttl", self.cache_ttl, zero=False))
         checks.count("cache_size", self.cache_size)
-        checks.callback("fallback_on_result", self.fallback_on_result)
-        if checks.awaitable_callback(self.fallback_on_result):
-            raise TypeError("fallback_on_result must be a plain function of the result, not an async one")
+        checks.plain_callback("fallback_on_result", self.fallback_on_result)
         for argument in ("fallback_on_exceptions", "skip_on"):
             if getattr(self, argument) is not None:
                 conditions.compiled(argument, getattr(self, argument))

@@ -82,9 +82,7 @@ class HedgeConfig:
         object.__setattr__(self, "delay", checks.optional_duration("delay", self.delay))
         self._check_quantile()
         checks.size("max_attempts", self.max_attempts, low=2)
-        checks.callback("failure_on_result", self.failure_on_result)
-        if checks.awaitable_callback(self.failure_on_result):
-            raise TypeError("failure_on_result must be a plain function of the result, not an async one")
+        checks.plain_callback("failure_on_result", self.failure_on_result)
         if not callable(getattr(self.budget, "_spend", None)):
             object.__setattr__(self, "budget", checks.number("budget", self.budget, low=0, high=1, low_ok=False))
         checks.size("burst", self.burst)
